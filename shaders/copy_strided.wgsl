@@ -1,0 +1,30 @@
+// copy_strided: every element of a shape from one walk to another: transpositions, slices, parts of a concatenation.
+// One invocation copies one element.
+
+struct Params {
+    shape: array<vec4<u32>, 2>, in_strides: array<vec4<i32>, 2>, out_strides: array<vec4<u32>, 2>,
+    in_offset: u32, out_offset: u32, count: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> output: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if (index >= p.count) {
+        return;
+    }
+    var rest = index;
+    var from_at = i32(p.in_offset);
+    var to_at = p.out_offset;
+    for (var axis = 8u; axis > 0u && rest > 0u; axis--) {
+        let at = axis - 1u;
+        let size = p.shape[at / 4u][at % 4u];
+        from_at += i32(rest % size) * p.in_strides[at / 4u][at % 4u];
+        to_at += rest % size * p.out_strides[at / 4u][at % 4u];
+        rest /= size;
+    }
+    output[to_at] = input[from_at];
+}

@@ -1,0 +1,6 @@
+// Mirrored at the first and last element: a walk there and back takes 2 (size - 1) steps.
+fn source_index(place: i32, size: i32) -> i32 {
+    let period = max(2 * (size - 1), 1);
+    let folded = ((place % period) + period) % period;
+    return min(min(folded, period - folded), size - 1);
+}

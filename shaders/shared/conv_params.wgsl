@@ -1,0 +1,27 @@
+// Sizes of a convolution or a transposed one. out_h and out_w are those before a pool. ic_begin and ic_end are the range of
+// a group's input channels that this dispatch sums; first_c and count_c the range of output channels that it computes.
+struct Params {
+    pool: PoolParams,
+    in_c: u32, in_h: u32, in_w: u32, out_c: u32, out_h: u32, out_w: u32,
+    k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, dilation_h: u32, dilation_w: u32,
+    pad_top: i32, pad_left: i32, in_c_per_group: u32, out_c_per_group: u32,
+    first_c: u32, count_c: u32, ic_begin: u32, ic_end: u32,
+    bias_at: u32, slope_at: u32, activation_a: f32, activation_b: f32, count: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> output: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<f32>;
+// Filters of the channels first_c .. first_c + count_c, each [ic, ky, kx]; then their biases, then their slopes.
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+
+// bias, residual and activation, for the plain sum of one output element.
+fn finish(sum: f32, n: u32, oc: u32, oy: u32, ox: u32) -> f32 {
+    let biased = sum + weights[p.bias_at + oc - p.first_c];
+    let whole = biased + residual_at(((n * p.out_c + oc) * p.out_h + oy) * p.out_w + ox);
+    return activate(whole, activation_parameter(oc), p.activation_b);
+}
+
+fn element(n: u32, oc: u32, oy: u32, ox: u32) -> f32 {
+    return finish(convolve(n, oc, oy, ox), n, oc, oy, ox);
+}

@@ -1,0 +1,28 @@
+// The largest element of each window; NaN wins where the driver honours NaN, padding never.
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let index = invocation_index(id, groups);
+    if (index >= p.count) {
+        return;
+    }
+    let to = place(index);
+    var most = 0.0;
+    var seen = false;
+    for (var ky = 0u; ky < p.pool.k_h; ky++) {
+        let y = i32(to.y * p.pool.stride_h + ky * p.pool.dilation_h) - p.pool.pad_top;
+        if (y < 0 || y >= i32(p.out_h)) {
+            continue;
+        }
+        for (var kx = 0u; kx < p.pool.k_w; kx++) {
+            let x = i32(to.x * p.pool.stride_w + kx * p.pool.dilation_w) - p.pool.pad_left;
+            if (x < 0 || x >= i32(p.out_w)) {
+                continue;
+            }
+            let value = element(to.n, to.c, u32(y), u32(x));
+            // No finite start value is right for every window: the first element is it.
+            most = select(most, value, !seen || value > most || value != value);
+            seen = true;
+        }
+    }
+    output[to.at] = most;
+}

@@ -1,0 +1,121 @@
+//! Walks a graph on the CPU. In f32 this runs networks where there is no GPU; in f64 it is the reference that checks one.
+
+use crate::error::{Error, Result, escape};
+use crate::graph::{Graph, Node, ValueId};
+use crate::tensor::{Real, Tensor};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A graph made ready to run in one precision.
+pub struct Session<'g, T> {
+    graph: &'g Graph,
+    constants: HashMap<ValueId, Arc<Tensor<T>>>,
+    /// For each node, the values that nothing reads after it.
+    dies_after: Vec<Vec<ValueId>>,
+}
+
+impl<'g, T: Real> Session<'g, T> {
+    /// Converts the constants, once; in f32 they are shared with the graph.
+    pub fn new(graph: &'g Graph) -> Self {
+        let mut constants = HashMap::new();
+        for (index, value) in graph.values.iter().enumerate() {
+            if let Some(constant) = &value.constant {
+                constants.insert(ValueId(index), convert(constant));
+            }
+        }
+        Session { graph, constants, dies_after: dies_after(graph) }
+    }
+
+    /// The outputs, in the graph's order.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where an input is missing, unknown or of another shape than the graph was bound to;
+    /// [`Error::Invalid`] where a node cannot compute what it was given.
+    pub fn run(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<Vec<(String, Tensor<T>)>> {
+        self.run_observed(inputs, &mut |_, _| Ok(()))
+    }
+
+    /// The same; each node is shown with its outputs as soon as they are computed.
+    ///
+    /// # Errors
+    /// As [`Session::run`], and what `observe` returns.
+    pub fn run_observed(
+        &self,
+        inputs: &[(&str, &Tensor<T>)],
+        observe: &mut dyn FnMut(&Node, &[Tensor<T>]) -> Result<()>,
+    ) -> Result<Vec<(String, Tensor<T>)>> {
+        let mut values = self.bind(inputs)?;
+        for (node, dead) in self.graph.nodes.iter().zip(&self.dies_after) {
+            let arguments: Vec<Option<&Tensor<T>>> =
+                node.inputs.iter().map(|input| input.and_then(|id| self.value(&values, id))).collect();
+            let results = node.op.reference(&arguments).map_err(|problem| problem.at(&node.name))?;
+            observe(node, &results)?;
+            for (&id, result) in node.outputs.iter().zip(results) {
+                values.insert(id, result);
+            }
+            for id in dead {
+                values.remove(id);
+            }
+        }
+        let missing = |id: ValueId| Error::Internal(format!("output {} was never computed", self.graph.value(id).name));
+        let output = |&id: &ValueId| {
+            let tensor = self.value(&values, id).cloned().ok_or_else(|| missing(id))?;
+            Ok((self.graph.value(id).name.clone(), tensor))
+        };
+        self.graph.outputs.iter().map(output).collect()
+    }
+
+    fn value<'a>(&'a self, values: &'a HashMap<ValueId, Tensor<T>>, id: ValueId) -> Option<&'a Tensor<T>> {
+        values.get(&id).or_else(|| self.constants.get(&id).map(AsRef::as_ref))
+    }
+
+    fn bind(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<HashMap<ValueId, Tensor<T>>> {
+        let name_of = |id: &ValueId| self.graph.value(*id).name.as_str();
+        if let Some((unknown, _)) =
+            inputs.iter().find(|(name, _)| !self.graph.inputs.iter().any(|id| name_of(id) == *name))
+        {
+            return Err(Error::Usage(format!("the model has no input '{}'", escape(unknown))));
+        }
+        let mut values = HashMap::new();
+        for &id in &self.graph.inputs {
+            let value = self.graph.value(id);
+            let name = escape(&value.name);
+            let Some((_, tensor)) = inputs.iter().find(|(given, _)| *given == value.name) else {
+                return Err(Error::Usage(format!("input '{name}' is missing")));
+            };
+            if tensor.tensor_type() != value.ty {
+                let given = tensor.tensor_type();
+                return Err(Error::Usage(format!(
+                    "input '{name}' is {given} of {:?}, not {} of {:?}",
+                    given.kind, value.ty, value.ty.kind
+                )));
+            }
+            values.insert(id, (*tensor).clone());
+        }
+        Ok(values)
+    }
+}
+
+/// The constant in another precision; the same memory where the precision is its own.
+fn convert<T: Real>(constant: &Arc<Tensor>) -> Arc<Tensor<T>> {
+    let any: Arc<dyn Any + Send + Sync> = constant.clone();
+    any.downcast::<Tensor<T>>().unwrap_or_else(|_| Arc::new(constant.cast()))
+}
+
+fn dies_after(graph: &Graph) -> Vec<Vec<ValueId>> {
+    let mut last: HashMap<ValueId, usize> = HashMap::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        // A result that nothing reads dies where it is made.
+        for id in node.inputs.iter().flatten().chain(&node.outputs) {
+            last.insert(*id, index);
+        }
+    }
+    let mut dies = vec![Vec::new(); graph.nodes.len()];
+    for (id, index) in last {
+        if !graph.outputs.contains(&id) {
+            dies[index].push(id);
+        }
+    }
+    dies
+}

@@ -1,0 +1,103 @@
+//! Tensors in files: numpy's `.npy` and `.npz`, and `.safetensors`.
+//!
+//! Files come from strangers. Whatever a file declares is checked against the bytes that are really there before
+//! memory is taken for it, and nothing is ever unpickled. 16-bit and 64-bit floats become `f32` (the nearest value),
+//! integers of any width become `i64`.
+
+mod member;
+mod npy;
+mod npy_header;
+mod npz;
+mod replace;
+mod safetensors;
+mod source;
+mod stored;
+
+pub(crate) use source::Source;
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use std::path::Path;
+
+/// Reads all bytes of a regular file.
+///
+/// # Errors
+/// `Io` where it cannot be read, `Invalid` where it is not a regular file.
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let (mut file, _) = Source::file(path).open()?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|error| Error::io(path, error))?;
+    Ok(bytes)
+}
+
+/// Reads the one tensor of an `.npy` or `.pb` (ONNX TensorProto) file, or of an `.npz` or `.safetensors` file that holds
+/// exactly one.
+///
+/// # Errors
+/// `Usage` for another extension, `Io` where the file cannot be read, `Invalid` where its bytes break a rule of the
+/// format or hold a dtype that is neither real, integer nor boolean.
+pub fn read_tensor(path: impl AsRef<Path>) -> Result<Tensor> {
+    let path = path.as_ref();
+    if extension(path) == "npy" {
+        return npy::read(path);
+    }
+    if extension(path) == "pb" {
+        return crate::onnx::tensor_from_bytes(&path.display().to_string(), &read(path)?);
+    }
+    match read_tensors(path)?.as_mut_slice() {
+        [(_, tensor)] => Ok(std::mem::replace(tensor, Tensor::ints(Vec::new()))),
+        several => Err(Error::invalid(path.display(), format!("holds {} tensors, one is wanted", several.len()))),
+    }
+}
+
+/// Reads the named tensors of an `.npz` or `.safetensors` file, in the file's order.
+///
+/// In an `.npz` the percent-encoding of [`write_npz`] is undone, so that names are those of the ONNX graph again.
+///
+/// # Errors
+/// As [`read_tensor`]; also `Invalid` for a name that occurs twice, an encrypted member, or an archive whose tensors
+/// exceed 4 GiB together.
+pub fn read_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
+    let path = path.as_ref();
+    match extension(path).as_str() {
+        "npz" => npz::read(path),
+        "safetensors" => safetensors::read(path),
+        _ => Err(Error::Usage(format!(
+            "{}: tensors are read from .npy, .npz, .pb and .safetensors files",
+            crate::error::escape(&path.display().to_string())
+        ))),
+    }
+}
+
+/// Writes one tensor as an `.npy` file: `<f4`, `<i8` or `|b1`, row-major.
+///
+/// The file appears complete or not at all: it is written beside `path` and renamed.
+///
+/// # Errors
+/// `Io` where the file cannot be written.
+pub fn write_npy(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
+    npy::write(path.as_ref(), tensor)
+}
+
+/// Writes named tensors as an uncompressed `.npz` archive, as `numpy.savez` would: one member a tensor.
+///
+/// A member is called by the tensor's name and `.npy`. Names may be anything in ONNX, but paths and control characters
+/// do not belong in an archive: each byte of a name's UTF-8 other than `A-Z a-z 0-9 - _ .` is written as `%XX`, and so
+/// is a leading dot. Thus `/conv1/Conv_output_0` becomes `%2Fconv1%2FConv_output_0.npy`;
+/// `urllib.parse.unquote` undoes it in Python.
+///
+/// The file appears complete or not at all: it is written beside `path` and renamed.
+///
+/// # Errors
+/// `Invalid` for a name that is empty, too long for an archive, or occurs twice; `Io` where the file cannot be written.
+pub fn write_npz(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<()> {
+    npz::write(path.as_ref(), tensors)
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! An open device: the adapter that [`Choice`] picked, with its queue, its compiled pipelines and its faults.
+
+use super::adapter::{self, AdapterReport};
+use super::faults::{Faults, describe, lock};
+use super::pipelines::Pipelines;
+use super::{Choice, Session};
+use crate::error::{Error, Result};
+use crate::plan::{Limits, Plan};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// How a device is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Compile shaders with run-time bounds checks and loop bounds: slower, for finding bugs in kernels.
+    pub checked: bool,
+    /// How long one submission may take before the device counts as hung.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { checked: false, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// An open device. Clones share it; sessions keep it open.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) pipelines: Arc<Pipelines>,
+    /// Behind a lock that is held from the first write of a run to its last read: two threads that submit to one queue
+    /// lost the device on Linux, and sessions of one device then cannot overtake one another.
+    queue: Arc<Mutex<wgpu::Queue>>,
+    faults: Arc<Faults>,
+    report: Arc<AdapterReport>,
+    pub(super) options: Options,
+}
+
+impl Gpu {
+    /// Opens the adapter of this choice, or none where the choice comes down to the CPU executor: `cpu`, or `auto` on a
+    /// machine with no GPU.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the adapter is missing or its driver refuses a device.
+    pub fn open(choice: &Choice, options: &Options) -> Result<Option<Gpu>> {
+        if *choice == Choice::Cpu {
+            return Ok(None); // Without waking a driver.
+        }
+        let adapters = adapter::enumerate();
+        let reports = adapter::reports(&adapters);
+        let picked = choice.pick(&reports)?.and_then(|index| adapters.into_iter().zip(reports).nth(index));
+        picked.map(|(adapter, report)| Gpu::on(&adapter, report, options)).transpose()
+    }
+
+    fn on(adapter: &wgpu::Adapter, report: AdapterReport, options: &Options) -> Result<Gpu> {
+        let wanted = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("reluctor"),
+            required_features: adapter.features() & wanted,
+            // The defaults are WebGPU's minimum: 128 MiB a binding, where VGG has a layer of 411 MB.
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::Device(format!("{}: {error}", report.name)))?;
+        Ok(Gpu {
+            faults: Faults::watch(&device),
+            pipelines: Arc::new(Pipelines::new(options.checked)),
+            queue: Arc::new(Mutex::new(queue)),
+            report: Arc::new(report),
+            options: options.clone(),
+            device,
+        })
+    }
+
+    /// Which adapter this is.
+    pub fn report(&self) -> &AdapterReport {
+        &self.report
+    }
+
+    /// The limits that a plan for this device must keep.
+    pub fn limits(&self) -> Limits {
+        let limits = self.device.limits();
+        Limits {
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_buffer_size: limits.max_buffer_size,
+            max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
+            min_storage_buffer_offset_alignment: limits.min_storage_buffer_offset_alignment,
+            ..Limits::default()
+        }
+    }
+
+    /// Compiles every variant of the plan that is not compiled yet. [`Gpu::load`] does so too; this one can be timed.
+    ///
+    /// # Errors
+    /// [`Error::Device`] names the first variant that naga or the driver rejects.
+    pub fn compile(&self, plan: &Plan) -> Result<()> {
+        plan.dispatches().try_for_each(|dispatch| self.pipelines.of(self, dispatch).map(drop))
+    }
+
+    /// Makes a plan ready to run: compiles its variants, uploads its weights and builds its bindings, once.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] names a tensor that does not fit this device, [`Error::Device`] the variant, step or
+    /// tensor that the driver rejects, and [`Error::Internal`] a step of a malformed plan.
+    pub fn load(&self, plan: &Plan) -> Result<Session> {
+        Session::load(self, plan)
+    }
+
+    /// The queue, for as long as the caller needs its work to stay in order.
+    pub(super) fn queue(&self) -> MutexGuard<'_, wgpu::Queue> {
+        lock(&self.queue)
+    }
+
+    /// Runs `work` and turns whatever wgpu reports meanwhile into an [`Error::Device`] that says `what` it befell.
+    pub(super) fn checked<T>(&self, what: impl fmt::Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        let scopes = [OutOfMemory, Internal, Validation].map(|filter| self.device.push_error_scope(filter));
+        let done = work();
+        // Every scope is popped, innermost first, before any is looked at: wgpu panics on another order.
+        let errors: Vec<_> = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop())).collect();
+        self.faults.check()?; // A lost device raises no error in a scope.
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(Error::Device(format!("{what}: {}", describe(&error)))),
+            None => done,
+        }
+    }
+
+    /// Waits until the device has finished `submission` and its callbacks have run.
+    pub(super) fn wait(&self, queue: &wgpu::Queue, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let timeout = self.options.timeout;
+        let until_done = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(timeout) };
+        let polled = self.poll(until_done);
+        if let Some(Err(wgpu::PollError::WrongSubmissionIndex(..))) = polled {
+            // wgpu refuses a submission in silence only where the device is lost; another poll lets its callback speak.
+            self.poll(wgpu::PollType::Poll);
+        }
+        self.faults.check()?;
+        match polled {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(wgpu::PollError::Timeout)) => {
+                // Dropping a queue's last handle waits for the device without end: a hung device keeps its queue.
+                std::mem::forget(queue.clone());
+                Err(Error::Device(format!("timeout: no answer within {timeout:?}; the device hangs or is too slow")))
+            }
+            Some(Err(error)) => Err(Error::Device(error.to_string())),
+            None => Err(Error::Device("the driver failed while it was waited for".to_string())),
+        }
+    }
+
+    /// Polls; none where the driver failed. wgpu 30 panics in `poll` where the driver answers "device lost" or "out of
+    /// memory". It has released its locks and recorded the loss by then, so catching that leaves nothing half done.
+    fn poll(&self, kind: wgpu::PollType) -> Option<Result<wgpu::PollStatus, wgpu::PollError>> {
+        catch_unwind(AssertUnwindSafe(|| self.device.poll(kind))).ok()
+    }
+}
+
+/// Threads may share a device and its sessions.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Gpu>();
+    shared::<Session>();
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::fixture;
+
+    #[test]
+    fn the_cpu_executor_is_no_device() {
+        assert!(Gpu::open(&Choice::Cpu, &Options::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_adapter_that_is_not_there_is_a_device_error() {
+        let error = Gpu::open(&Choice::Index(1000), &Options::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 5, "{error}");
+    }
+
+    #[test]
+    fn limits_are_the_adapters_own() {
+        let gpu = fixture::gpu();
+        assert_eq!(gpu.limits().max_buffer_size, gpu.report().limits.max_buffer_size);
+        assert!(gpu.limits().max_storage_buffer_binding_size >= 128 << 20);
+    }
+
+    #[test]
+    fn an_error_outside_every_scope_is_reported_by_the_next_one() {
+        let gpu = fixture::gpu();
+        let zero_usage = wgpu::BufferDescriptor {
+            label: Some("misused"),
+            size: 4,
+            usage: wgpu::BufferUsages::empty(),
+            mapped_at_creation: false,
+        };
+        let _invalid = gpu.device.create_buffer(&zero_usage);
+        let error = gpu.checked("later", || Ok(())).unwrap_err().to_string();
+        assert!(error.contains("misused"), "{error}");
+        assert!(gpu.checked("later still", || Ok(())).is_ok());
+    }
+}

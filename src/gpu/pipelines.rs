@@ -1,0 +1,131 @@
+//! Compiled kernels, one a [`Variant`], compiled at first use and kept.
+
+use super::Gpu;
+use super::faults::lock;
+use crate::error::Result;
+use crate::kernels::Variant;
+use crate::plan::Dispatch;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// A compiled variant and the layout of its bindings.
+#[derive(Debug, Clone)]
+pub(super) struct Pipeline {
+    pub(super) compute: wgpu::ComputePipeline,
+    pub(super) bindings: wgpu::BindGroupLayout,
+}
+
+/// All pipelines compiled on one device.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    checked: bool,
+    /// By variant and number of inputs, which decides the layout.
+    compiled: Mutex<HashMap<(String, usize), Pipeline>>,
+}
+
+impl Pipelines {
+    /// None yet; `checked` asks for shaders with run-time checks.
+    pub(super) fn new(checked: bool) -> Self {
+        Pipelines { checked, compiled: Mutex::default() }
+    }
+
+    /// The pipeline that a dispatch needs.
+    pub(super) fn of(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline> {
+        let key = (dispatch.variant.to_string(), dispatch.inputs.len());
+        let mut compiled = lock(&self.compiled);
+        if let Some(pipeline) = compiled.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = self.compile(gpu, &dispatch.variant, dispatch.inputs.len())?;
+        compiled.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn compile(&self, gpu: &Gpu, variant: &Variant, inputs: usize) -> Result<Pipeline> {
+        let label = variant.to_string();
+        gpu.checked(format_args!("shader '{label}'"), || {
+            let module = self.module(&gpu.device, &label, variant.source());
+            let bindings = bindings(&gpu.device, &label, inputs);
+            let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&label),
+                bind_group_layouts: &[Some(&bindings)],
+                immediate_size: 0,
+            });
+            let compute = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Kernels write workgroup memory before they read it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            Ok(Pipeline { compute, bindings })
+        })
+    }
+
+    fn module(&self, device: &wgpu::Device, label: &str, source: String) -> wgpu::ShaderModule {
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
+        if self.checked { device.create_shader_module(descriptor) } else { trusted(device, descriptor) }
+    }
+}
+
+/// A module without run-time checks, which cost a third of the time of a tight loop on lavapipe and far more elsewhere.
+#[allow(unsafe_code)]
+fn trusted(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    // SAFETY: the text is linked from this crate's own files; no byte of it comes from a model or a user. A kernel
+    // returns from invocations beyond its output, indexes its bindings within the sizes that the planner put into
+    // `Params`, and has only counted loops. `--checked` runs the same text with the checks on.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+}
+
+/// 0 uniform parameters, 1 the output, 2 and up the inputs. Explicit, since a layout derived from the shader drops the
+/// bindings that a variant does not use.
+fn bindings(device: &wgpu::Device, label: &str, inputs: usize) -> wgpu::BindGroupLayout {
+    let fixed = [wgpu::BufferBindingType::Uniform, wgpu::BufferBindingType::Storage { read_only: false }];
+    let read = std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, inputs);
+    let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let entries: Vec<_> = (0..).zip(fixed.into_iter().chain(read)).map(entry).collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Error;
+    use crate::gpu::fixture::{self, BROKEN, SCALE};
+
+    #[test]
+    fn a_variant_is_compiled_once() {
+        let gpu = fixture::gpu();
+        let plan = fixture::chain(&SCALE, 4);
+        gpu.compile(&plan).unwrap();
+        gpu.compile(&plan).unwrap();
+        let compiled = gpu.pipelines.compiled.lock().unwrap();
+        assert_eq!(compiled.keys().collect::<Vec<_>>(), [&("test_scale".to_string(), 1)]);
+    }
+
+    #[test]
+    fn a_broken_shader_is_an_error_that_names_the_variant_and_quotes_the_source() {
+        let error = fixture::gpu().load(&fixture::chain(&BROKEN, 4)).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::Device(_)), "{message}");
+        assert!(message.contains("test_broken") && message.contains("undeclared"), "{message}");
+    }
+
+    #[test]
+    fn a_shader_without_its_bindings_is_an_error_that_names_the_variant() {
+        let mut plan = fixture::chain(&SCALE, 4);
+        plan.steps[0].dispatches[0].inputs.clear();
+        let message = fixture::gpu().load(&plan).unwrap_err().to_string();
+        assert!(message.contains("test_scale"), "{message}");
+    }
+}

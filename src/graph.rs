@@ -1,0 +1,183 @@
+//! The network as data: values and the nodes between them, in single assignment and topological order.
+
+use crate::error::{Error, Result, escape};
+use crate::ops::Op;
+use crate::tensor::{Tensor, TensorType};
+use std::fmt;
+use std::sync::Arc;
+
+/// An index into [`Graph::values`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub usize);
+
+/// A named edge of the graph.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// Its ONNX name.
+    pub name: String,
+    /// Kind and shape; every shape is known once a model is bound to its inputs.
+    pub ty: TensorType,
+    /// Its content where that does not depend on the inputs.
+    pub constant: Option<Arc<Tensor>>,
+}
+
+/// One operation.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its ONNX name, or its first output's where it has none.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// What it reads, by the operator's input slots; an optional input that is absent is `None`.
+    pub inputs: Vec<Option<ValueId>>,
+    /// What it defines, by the operator's output slots.
+    pub outputs: Vec<ValueId>,
+    /// Names of the nodes that passes fused into this one.
+    pub fused: Vec<String>,
+    /// What a pass would have fused here, and why it did not.
+    pub not_fused_because: Vec<String>,
+}
+
+/// A network with concrete shapes.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// The model's file or name.
+    pub name: String,
+    /// Every value.
+    pub values: Vec<Value>,
+    /// Every node, each after the nodes whose outputs it reads.
+    pub nodes: Vec<Node>,
+    /// What the caller supplies.
+    pub inputs: Vec<ValueId>,
+    /// What the caller gets back.
+    pub outputs: Vec<ValueId>,
+    /// What passes did to the graph as a whole.
+    pub notes: Vec<String>,
+}
+
+impl Graph {
+    /// The value behind an id.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// Adds a value.
+    pub fn add_value(&mut self, name: impl Into<String>, ty: TensorType, constant: Option<Arc<Tensor>>) -> ValueId {
+        self.values.push(Value { name: name.into(), ty, constant });
+        ValueId(self.values.len() - 1)
+    }
+
+    /// Adds a constant.
+    pub fn add_constant(&mut self, name: impl Into<String>, tensor: Tensor) -> ValueId {
+        let ty = tensor.tensor_type();
+        self.add_value(name, ty, Some(Arc::new(tensor)))
+    }
+
+    /// The content of a node's input slot, where it is present and constant.
+    pub fn constant_input(&self, node: &Node, slot: usize) -> Option<&Arc<Tensor>> {
+        self.value(node.input(slot)?).constant.as_ref()
+    }
+
+    /// The types of a node's inputs, by slot.
+    pub fn input_types<'a>(&'a self, node: &Node) -> Vec<Option<&'a TensorType>> {
+        node.inputs.iter().map(|input| input.map(|id| &self.value(id).ty)).collect()
+    }
+
+    /// The nodes that read a value, by index, once each.
+    pub fn consumers(&self, id: ValueId) -> impl Iterator<Item = usize> {
+        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&Some(id))).map(|(index, _)| index)
+    }
+
+    /// The one node that reads a value, or why there is no such node: nobody, several, or the caller reads it too.
+    pub fn sole_consumer(&self, id: ValueId) -> Result<usize, &'static str> {
+        if self.outputs.contains(&id) {
+            return Err("its result is an output of the network");
+        }
+        let mut consumers = self.consumers(id);
+        match (consumers.next(), consumers.next()) {
+            (Some(one), None) => Ok(one),
+            (Some(_), Some(_)) => Err("its result has a second reader"),
+            _ => Err("nothing reads its result"),
+        }
+    }
+
+    /// Checks single assignment, topological order and that each type is what its node infers.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]: importing and every pass must leave a valid graph.
+    pub fn validate(&self) -> Result<()> {
+        let mut defined: Vec<bool> = self.values.iter().map(|value| value.constant.is_some()).collect();
+        for &ValueId(input) in &self.inputs {
+            defined[input] = true;
+        }
+        for node in &self.nodes {
+            for &ValueId(input) in node.inputs.iter().flatten() {
+                ensure(defined[input], || {
+                    format!("{} reads {} before it is defined", node.name, self.values[input].name)
+                })?;
+            }
+            let inferred = node.op.infer(&self.input_types(node)).map_err(|problem| {
+                Error::Internal(format!("{} no longer infers: {}", node.name, problem.at(&node.name)))
+            })?;
+            for (&ValueId(output), ty) in node.outputs.iter().zip(&inferred) {
+                let value = &self.values[output];
+                let again = defined[output] && value.constant.is_none();
+                ensure(!again, || format!("{} is defined twice", value.name))?;
+                ensure(value.ty == *ty, || format!("{} is {}, but {} makes {ty}", value.name, value.ty, node.name))?;
+                defined[output] = true;
+            }
+        }
+        let missing = self.outputs.iter().find(|id| !defined[id.0]);
+        ensure(missing.is_none(), || "an output of the network is never defined".to_string())
+    }
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Internal(message())) }
+}
+
+impl Node {
+    /// A node that no pass has touched.
+    pub fn new(
+        name: impl Into<String>,
+        op: impl Into<Op>,
+        inputs: Vec<Option<ValueId>>,
+        outputs: Vec<ValueId>,
+    ) -> Self {
+        let (fused, not_fused_because) = (Vec::new(), Vec::new());
+        Node { name: name.into(), op: op.into(), inputs, outputs, fused, not_fused_because }
+    }
+
+    /// The value in an input slot, where it is present.
+    pub fn input(&self, slot: usize) -> Option<ValueId> {
+        self.inputs.get(slot).copied().flatten()
+    }
+
+    /// Puts a value into an input slot.
+    pub fn set_input(&mut self, slot: usize, id: ValueId) {
+        if self.inputs.len() <= slot {
+            self.inputs.resize(slot + 1, None);
+        }
+        self.inputs[slot] = Some(id);
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |ids: &mut dyn Iterator<Item = Option<ValueId>>| {
+            ids.map(|id| id.map_or("-".to_string(), |id| escape(&self.value(id).name))).collect::<Vec<_>>().join(", ")
+        };
+        let typed = |ids: &[ValueId]| {
+            ids.iter()
+                .map(|&id| format!("{} {}", escape(&self.value(id).name), self.value(id).ty))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        writeln!(f, "{}({}) -> {}", escape(&self.name), typed(&self.inputs), typed(&self.outputs))?;
+        for node in &self.nodes {
+            let inputs = names(&mut node.inputs.iter().copied());
+            writeln!(f, "  {} = {} ({inputs})", typed(&node.outputs), node.op)?;
+        }
+        Ok(())
+    }
+}

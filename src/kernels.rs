@@ -1,0 +1,118 @@
+//! The one list of compute kernels. A [`Variant`] is a kernel with the parts linked to it: all that makes one compiled
+//! pipeline differ from another. Linking is concatenation: a constant header, the kernel's file and its parts' files
+//! define each WGSL name exactly once, so a missing or doubled part is a plain compile error.
+
+use crate::ops;
+use std::fmt;
+
+/// Invocations in each one-dimensional workgroup: a multiple of every known subgroup size, within WebGPU's default limit.
+pub const WORKGROUP: u32 = 64;
+
+/// One WGSL file that defines the functions another file calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The file's stem: `relu`, `residual_add`, `store_max_pool`.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+/// Embeds `shaders/<path>.wgsl` as a [`Part`] named after the file.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! part {
+    ($folder:literal, $name:literal) => {
+        $crate::kernels::Part {
+            name: $name,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $folder, "/", $name, ".wgsl")),
+        }
+    };
+}
+
+/// Declares a kernel's uniform parameters once: a `Pod` struct and the list of its fields, which a test holds against
+/// the `Params` struct of the kernel's WGSL.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! uniform {
+    ($(#[$doc:meta])* pub struct $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name { $(#[allow(missing_docs)] pub $field: $type),* }
+        impl $name {
+            /// Name and byte offset of each field, in order.
+            pub const FIELDS: &'static [(&'static str, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!($name, $field))),*];
+        }
+    };
+}
+
+/// A compute kernel: one WGSL file with an entry point `main`.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The file's stem, `<op>_<algorithm>`.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+    /// What it shares with other kernels.
+    pub includes: &'static [Part],
+    /// The fields of its uniform `Params`: name and byte offset.
+    pub params: &'static [(&'static str, usize)],
+    /// Every combination of parts it can be linked with.
+    pub combinations: fn() -> Vec<Vec<Part>>,
+}
+
+/// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
+pub static KERNELS: [&Kernel; 11] = [
+    &ops::conv::CONV_DIRECT,
+    &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
+    &ops::pool::POOL_WINDOW,
+    &ops::matmul::MATMUL_DIRECT,
+    &ops::activation::ACTIVATION_EACH,
+    &ops::binary::BINARY_EACH,
+    &ops::batch_normalization::CHANNEL_AFFINE,
+    &ops::reduce::REDUCE_ROWS,
+    &ops::softmax::SOFTMAX_ROWS,
+    &ops::strided::COPY_STRIDED,
+    &ops::pad::PAD_EACH,
+];
+
+/// Every kernel with every combination of parts.
+pub fn variants() -> impl Iterator<Item = Variant> {
+    KERNELS.iter().flat_map(|&kernel| (kernel.combinations)().into_iter().map(move |parts| Variant { kernel, parts }))
+}
+
+/// Shared by all kernels.
+const GRID: Part = crate::part!("shared", "grid");
+
+/// A kernel and its parts. Its `Display` is the pipeline's label and the row's name in every report and test.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// The parts linked to it.
+    pub parts: Vec<Part>,
+}
+
+impl Variant {
+    /// The complete WGSL module.
+    pub fn source(&self) -> String {
+        let mut text = format!("// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n");
+        let files = [GRID.source, self.kernel.source].into_iter();
+        for file in files.chain(self.kernel.includes.iter().chain(&self.parts).map(|part| part.source)) {
+            text.push('\n');
+            text.push_str(file);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kernel.name)?;
+        for part in &self.parts {
+            write!(f, "+{}", part.name)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! Reluctor: a convolution engine for any GPU.
+//!
+//! It reads a CNN (ONNX), fuses each convolution with its bias, residual, activation and pooling, runs it as WGSL compute
+//! shaders through wgpu, and proves its numbers against a CPU reference.
+//!
+//! ```text
+//! bytes --onnx::Model--> Graph --passes::optimize--> Graph --plan::plan--> Plan --Gpu::load--> Session --run--> Tensors
+//! ```
+
+pub mod bound;
+pub mod cpu;
+pub mod error;
+pub mod files;
+pub mod gpu;
+pub mod graph;
+pub mod image;
+pub mod kernels;
+pub mod linalg;
+pub mod onnx;
+pub mod ops;
+pub mod passes;
+pub mod plan;
+pub mod tensor;

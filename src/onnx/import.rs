@@ -1,0 +1,244 @@
+//! Messages -> [`Graph`]: one walk in topological order that gives every value a concrete type, and a content where it
+//! does not depend on the inputs.
+
+use super::external::External;
+use super::node::{Names, OnnxNode};
+use super::proto::{self, GraphProto, NodeProto};
+use super::{Bindings, data, declared};
+use crate::error::{Error, Result, UnsupportedNode};
+use crate::graph::Graph;
+use crate::ops::*;
+use crate::tensor::{TensorType, checked_len};
+use std::collections::{HashMap, HashSet};
+
+/// Reads one node and adds what it means to the graph.
+type Import = fn(&mut OnnxNode<'_>) -> OpResult<()>;
+
+/// ONNX's operators that this engine knows, and who reads them.
+pub static OPERATORS: &[(&str, Import)] = &[
+    ("Add", Binary::import),
+    ("AveragePool", Pool::import),
+    ("BatchNormalization", BatchNormalization::import),
+    ("Cast", Host::import_cast),
+    ("Celu", Activation::import),
+    ("Clip", Activation::import),
+    ("Concat", Concat::import),
+    ("Constant", Host::import_constant),
+    ("ConstantOfShape", Host::import_constant_of_shape),
+    ("Conv", Conv::import),
+    ("ConvTranspose", ConvTranspose::import),
+    ("DepthToSpace", Transpose::import_depth_to_space),
+    ("Div", Binary::import),
+    ("Dropout", Reshape::import_identity),
+    ("Elu", Activation::import),
+    ("Expand", Host::import_expand),
+    ("Flatten", Reshape::import_flatten),
+    ("Gather", Host::import_gather),
+    ("Gelu", Activation::import),
+    ("Gemm", MatMul::import_gemm),
+    ("GlobalAveragePool", Reduce::import_global_pool),
+    ("GlobalMaxPool", Reduce::import_global_pool),
+    ("HardSigmoid", Activation::import),
+    ("HardSwish", Activation::import),
+    ("Identity", Reshape::import_identity),
+    ("LeakyRelu", Activation::import),
+    ("MatMul", MatMul::import_matmul),
+    ("MaxPool", Pool::import),
+    ("Mish", Activation::import),
+    ("Mul", Binary::import),
+    ("PRelu", Binary::import),
+    ("Pad", Pad::import),
+    ("Relu", Activation::import),
+    ("Reshape", Reshape::import),
+    ("Selu", Activation::import),
+    ("Shape", Host::import_shape),
+    ("Sigmoid", Activation::import),
+    ("Slice", Slice::import),
+    ("Softmax", Softmax::import),
+    ("Softplus", Activation::import),
+    ("Softsign", Activation::import),
+    ("Squeeze", Reshape::import_squeeze),
+    ("Sub", Binary::import),
+    ("Sum", Binary::import_sum),
+    ("Swish", Activation::import),
+    ("Tanh", Activation::import),
+    ("ThresholdedRelu", Activation::import),
+    ("Transpose", Transpose::import),
+    ("Unsqueeze", Reshape::import_unsqueeze),
+];
+
+/// The version of the operators in ONNX's own domain.
+pub(super) fn opset(model: &proto::Model<'_>) -> i64 {
+    model.opset_imports.iter().filter(|import| is_onnx(import.domain)).map(|import| import.version).max().unwrap_or(0)
+}
+
+fn is_onnx(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
+}
+
+pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bindings) -> Result<Graph> {
+    let opset = opset(model);
+    if opset < 1 {
+        return Err(Error::invalid("opset import", format!("version {opset} of ONNX's operators does not exist")));
+    }
+    refuse(&model.graph, model.functions)?;
+    let mut graph = Graph::default();
+    let mut names = Names::default();
+    initializers(&mut graph, &mut names, &model.graph, external)?;
+    inputs(&mut graph, &mut names, &model.graph, bindings)?;
+    let mut unsupported = Vec::new();
+    // Values that an unsupported node would have made: nodes that read them are passed over.
+    let mut missing: HashSet<&str> = HashSet::new();
+    for node in sorted(&model.graph, &names)? {
+        if node.inputs.iter().any(|name| missing.contains(name)) {
+            missing.extend(node.outputs.iter().copied());
+            if importer(node).is_none() {
+                unsupported.push(unknown(node));
+            }
+            continue;
+        }
+        match import(&mut graph, &mut names, node, opset, external) {
+            Ok(()) => missing.extend(node.outputs.iter().filter(|name| !names.contains_key(**name))),
+            Err(Problem::Unsupported(reason)) => {
+                missing.extend(node.outputs.iter().copied());
+                unsupported.push(UnsupportedNode { reason, ..unknown(node) });
+            }
+            Err(problem) => return Err(problem.at(name(node))),
+        }
+    }
+    if !unsupported.is_empty() {
+        return Err(Error::Unsupported { file: String::new(), nodes: unsupported });
+    }
+    for output in &model.graph.outputs {
+        let id = names.get(output.name).copied();
+        graph
+            .outputs
+            .push(id.ok_or_else(|| Error::invalid(format!("output '{}'", output.name), "no node computes it"))?);
+    }
+    Ok(graph)
+}
+
+/// A node's name, or its first output's where it has none.
+fn name<'a>(node: &NodeProto<'a>) -> &'a str {
+    if node.name.is_empty() { node.outputs.first().copied().unwrap_or("") } else { node.name }
+}
+
+fn importer(node: &NodeProto<'_>) -> Option<Import> {
+    let known = OPERATORS.binary_search_by(|(op_type, _)| (*op_type).cmp(node.op_type)).ok();
+    known.filter(|_| is_onnx(node.domain)).map(|at| OPERATORS[at].1)
+}
+
+fn unknown(node: &NodeProto<'_>) -> UnsupportedNode {
+    let domain = if is_onnx(node.domain) { String::new() } else { format!(" of domain '{}'", node.domain) };
+    UnsupportedNode {
+        node: name(node).to_string(),
+        op_type: node.op_type.to_string(),
+        reason: format!("the operator{domain} is not supported"),
+    }
+}
+
+fn import(graph: &mut Graph, names: &mut Names, node: &NodeProto<'_>, opset: i64, external: &External) -> OpResult<()> {
+    let Some(import) = importer(node) else { return Err(Problem::Unsupported(unknown(node).reason)) };
+    let mut reader = OnnxNode::new(graph, names, node, name(node), opset, external);
+    import(&mut reader)?;
+    reader.finished()
+}
+
+fn refuse(graph: &GraphProto<'_>, functions: usize) -> Result<()> {
+    let refused = |what: &str| {
+        let node = UnsupportedNode { node: graph.name.to_string(), op_type: "graph".into(), reason: what.into() };
+        Err(Error::Unsupported { file: String::new(), nodes: vec![node] })
+    };
+    match (graph.sparse_initializers, functions) {
+        (0, 0) => Ok(()),
+        (0, _) => refused("functions defined in the model are not supported"),
+        _ => refused("sparse initializers are not supported"),
+    }
+}
+
+fn initializers(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, external: &External) -> Result<()> {
+    for initializer in &model.initializers {
+        let tensor = data::tensor(initializer, external)?;
+        let id = graph.add_constant(initializer.name, tensor);
+        if names.insert(initializer.name.to_string(), id).is_some() {
+            return Err(Error::invalid(format!("tensor '{}'", initializer.name), "is defined twice"));
+        }
+    }
+    Ok(())
+}
+
+/// An input of the same name as an initializer has that for its default, and the caller may still bind it to another.
+fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings: &Bindings) -> Result<()> {
+    let mut seen = HashSet::new();
+    for input in &model.inputs {
+        if !seen.insert(input.name) {
+            return Err(Error::invalid(format!("input '{}'", input.name), "is declared twice"));
+        }
+        let bound = bindings.constants.get(input.name);
+        if let Some(constant) = bound {
+            let id = graph.add_constant(input.name, constant.clone());
+            names.insert(input.name.to_string(), id);
+        } else if !names.contains_key(input.name) {
+            let declared = declared(input)?;
+            let shape = declared.shape(bindings)?;
+            checked_len(&shape)?;
+            let id = graph.add_value(input.name, TensorType { kind: declared.kind, shape }, None);
+            graph.inputs.push(id);
+            names.insert(input.name.to_string(), id);
+        }
+    }
+    let known = |name: &String| seen.contains(name.as_str());
+    match bindings.shapes.keys().chain(bindings.constants.keys()).find(|name| !known(name)) {
+        Some(name) => Err(Error::Usage(format!("the model has no input '{}'", crate::error::escape(name)))),
+        None => Ok(()),
+    }
+}
+
+/// The nodes, each after those whose results it reads. Files in order stay in order.
+fn sorted<'m, 'a>(graph: &'m GraphProto<'a>, names: &Names) -> Result<Vec<&'m NodeProto<'a>>> {
+    let mut producer: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for &output in node.outputs.iter().filter(|output| !output.is_empty()) {
+            if names.contains_key(output) || producer.insert(output, index).is_some() {
+                return Err(Error::invalid(format!("tensor '{output}'"), "is defined twice"));
+            }
+        }
+    }
+    let mut waits = vec![0usize; graph.nodes.len()];
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for &input in node.inputs.iter().filter(|input| !input.is_empty() && !names.contains_key(**input)) {
+            let Some(&before) = producer.get(input) else {
+                let culprit = format!("node '{}'", name(node));
+                return Err(Error::invalid(culprit, format!("reads '{input}', which nothing defines")));
+            };
+            waits[index] += 1;
+            readers[before].push(index);
+        }
+    }
+    let mut ready: std::collections::BTreeSet<usize> = (0..waits.len()).filter(|&index| waits[index] == 0).collect();
+    let mut order = Vec::with_capacity(waits.len());
+    while let Some(index) = ready.pop_first() {
+        order.push(&graph.nodes[index]);
+        for &reader in &readers[index] {
+            waits[reader] -= 1;
+            if waits[reader] == 0 {
+                ready.insert(reader);
+            }
+        }
+    }
+    match waits.iter().position(|&left| left > 0) {
+        Some(index) => Err(Error::invalid(format!("node '{}'", name(&graph.nodes[index])), "is part of a cycle")),
+        None => Ok(order),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_table_is_sorted_for_binary_search() {
+        assert!(OPERATORS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}

@@ -1,0 +1,204 @@
+//! ONNX files in, graphs out. Strings, optional attributes and versions of operators stop here.
+
+mod data;
+mod external;
+mod import;
+mod node;
+mod proto;
+mod wire;
+
+pub use node::OnnxNode;
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::tensor::{Kind, Shape, Tensor};
+use external::External;
+use proto::Dim;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// An ONNX file in memory, checked to be one. Shapes may still be open: [`Model::graph`] binds them.
+pub struct Model {
+    name: String,
+    bytes: Vec<u8>,
+    external: External,
+}
+
+/// What a model leaves open.
+#[derive(Debug, Clone, Default)]
+pub struct Bindings {
+    /// Shapes of inputs, by name.
+    pub shapes: HashMap<String, Shape>,
+    /// Sizes of named dimensions.
+    pub dims: HashMap<String, usize>,
+    /// Size of the first dimension of each input that leaves it open; 1 where nothing else is said.
+    pub batch: Option<usize>,
+    /// Inputs that are the same in every run: they become constants before shapes are inferred.
+    pub constants: HashMap<String, Tensor>,
+}
+
+/// An input as the model declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// A size or a name for each dimension; none where even the rank is open.
+    pub dims: Option<Vec<DeclaredDim>>,
+}
+
+/// A dimension as the model declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeclaredDim {
+    /// Known.
+    Size(usize),
+    /// Left open; the name may be empty.
+    Open(String),
+}
+
+impl Model {
+    /// Reads a file. Data that it keeps in other files must lie in the same folder or below.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read, [`Error::Invalid`] where it is not an ONNX model.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = crate::files::read(path)?;
+        let name = path.display().to_string();
+        Model { name, bytes, external: External::beside(path) }.checked()
+    }
+
+    /// Takes a file's content.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is not an ONNX model.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
+        Model { name: name.to_string(), bytes, external: External::none() }.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        self.parse()?;
+        Ok(self)
+    }
+
+    fn parse(&self) -> Result<proto::Model<'_>> {
+        proto::parse_model(&self.bytes).map_err(|error| self.blame(error))
+    }
+
+    /// Names the file in an error about its content.
+    fn blame(&self, error: Error) -> Error {
+        match error {
+            Error::Invalid { culprit, reason } => Error::invalid(&self.name, format!("{culprit}: {reason}")),
+            Error::Unsupported { nodes, .. } => Error::Unsupported { file: self.name.clone(), nodes },
+            other => other,
+        }
+    }
+
+    /// The file's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version of the operators that the model was written for.
+    pub fn opset(&self) -> Result<i64> {
+        Ok(import::opset(&self.parse()?))
+    }
+
+    /// What the caller has to supply: the graph's inputs without a default.
+    pub fn inputs(&self) -> Result<Vec<Declared>> {
+        let model = self.parse()?;
+        let defaults: Vec<&str> = model.graph.initializers.iter().map(|tensor| tensor.name).collect();
+        let open = model.graph.inputs.iter().filter(|input| !defaults.contains(&input.name));
+        open.map(|input| declared(input).map_err(|error| self.blame(error))).collect()
+    }
+
+    /// The network with concrete shapes. What does not depend on its inputs is already computed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the model breaks ONNX's rules, [`Error::Unsupported`] with every node that this engine
+    /// cannot run, [`Error::Usage`] where a dimension is left open.
+    pub fn graph(&self, bindings: &Bindings) -> Result<Graph> {
+        let model = self.parse()?;
+        let mut graph = import::graph(&model, &self.external, bindings).map_err(|error| self.blame(error))?;
+        graph.name = self.name.clone();
+        graph.validate()?;
+        Ok(graph)
+    }
+}
+
+/// A tensor from the bytes of an ONNX TensorProto, as `input_0.pb` files hold.
+pub(crate) fn tensor_from_bytes(name: &str, bytes: &[u8]) -> Result<Tensor> {
+    let blame = |error: Error| match error {
+        Error::Invalid { culprit, reason } => Error::invalid(name, format!("{culprit}: {reason}")),
+        other => other,
+    };
+    proto::parse_tensor(bytes).and_then(|proto| data::tensor(&proto, &External::none())).map_err(blame)
+}
+
+/// The ONNX operators that this engine knows, sorted.
+pub fn operators() -> impl Iterator<Item = &'static str> {
+    import::OPERATORS.iter().map(|(op_type, _)| *op_type)
+}
+
+fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
+    let blame = |reason: &str| Error::invalid(format!("input '{}'", input.name), reason);
+    let ty = input.tensor.as_ref().ok_or_else(|| blame("is not a tensor"))?;
+    let dims = ty.dims.as_ref().map(|dims| {
+        let dim = |dim: &Dim<'_>| match *dim {
+            // Some exporters write a batch of any size as 0 or -1.
+            Dim::Size(size) if size > 0 => {
+                usize::try_from(size).map(DeclaredDim::Size).map_err(|_| blame("is too large"))
+            }
+            Dim::Size(_) | Dim::Unknown => Ok(DeclaredDim::Open(String::new())),
+            Dim::Name(name) => Ok(DeclaredDim::Open(name.to_string())),
+        };
+        dims.iter().map(dim).collect::<Result<Vec<_>>>()
+    });
+    Ok(Declared { name: input.name.to_string(), kind: data::kind(ty.elem_type)?, dims: dims.transpose()? })
+}
+
+impl Declared {
+    /// The shape under these bindings.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where a dimension is still open, or a given shape contradicts the declared one.
+    pub fn shape(&self, bindings: &Bindings) -> Result<Shape> {
+        let name = crate::error::escape(&self.name);
+        let given = bindings.shapes.get(&self.name);
+        let Some(dims) = &self.dims else {
+            let hint = || Error::Usage(format!("input '{name}' declares no shape: give one with --shape '{name}:...'"));
+            return given.cloned().ok_or_else(hint);
+        };
+        if let Some(given) = given
+            && given.len() != dims.len()
+        {
+            let message = format!("input '{name}' has {} dimensions, not {}", dims.len(), given.len());
+            return Err(Error::Usage(message));
+        }
+        let mut shape = Vec::with_capacity(dims.len());
+        for (axis, dim) in dims.iter().enumerate() {
+            let given = given.map(|given| given[axis]);
+            shape.push(match (dim, given) {
+                (DeclaredDim::Size(size), Some(given)) if *size != given => {
+                    let message = format!("input '{name}' has size {size} in dimension {axis}, not {given}");
+                    return Err(Error::Usage(message));
+                }
+                (DeclaredDim::Size(size), _) => *size,
+                (DeclaredDim::Open(_), Some(given)) => given,
+                (DeclaredDim::Open(dim), None) => match bindings.dims.get(dim) {
+                    Some(&size) => size,
+                    None if axis == 0 => bindings.batch.unwrap_or(1),
+                    None => {
+                        let what =
+                            if dim.is_empty() { format!("dimension {axis}") } else { format!("dimension '{dim}'") };
+                        let what = crate::error::escape(&what);
+                        return Err(Error::Usage(format!(
+                            "{what} of input '{name}' is open: give it with --shape or --dim"
+                        )));
+                    }
+                },
+            });
+        }
+        Ok(shape)
+    }
+}

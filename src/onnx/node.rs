@@ -1,0 +1,262 @@
+//! What an operator sees of its ONNX node: typed attributes, inputs with their types, and a place for what it means.
+
+use super::data;
+use super::external::External;
+use super::proto::{Attribute, NodeProto};
+use crate::graph::{Graph, Node, ValueId};
+use crate::ops::{Op, OpResult, Problem};
+use crate::tensor::{Kind, Tensor, TensorType, checked_len, row_major_slice};
+use std::collections::HashMap;
+
+/// Values by their ONNX name.
+pub(super) type Names = HashMap<String, ValueId>;
+
+/// Elements that a tensor computed while a model is loaded may have: what a small file can make the host allocate.
+const MOST_ELEMENTS: usize = 1 << 28;
+
+/// One ONNX node while it is read. Every attribute must be read by somebody: one that is not is an error.
+pub struct OnnxNode<'a> {
+    graph: &'a mut Graph,
+    names: &'a mut Names,
+    proto: &'a NodeProto<'a>,
+    name: &'a str,
+    opset: i64,
+    external: &'a External,
+    read: Vec<bool>,
+    emitted: usize,
+}
+
+macro_rules! attribute {
+    ($(#[$doc:meta])* $name:ident: $variant:ident -> $type:ty) => {
+        $(#[$doc])*
+        pub(crate) fn $name(&mut self, name: &str) -> OpResult<Option<$type>> {
+            match self.attribute(name) {
+                None => Ok(None),
+                Some(Attribute::$variant(value)) => Ok(Some(value.clone())),
+                Some(_) => Err(Problem::Invalid(format!("attribute '{name}' has the wrong type"))),
+            }
+        }
+    };
+}
+
+impl<'a> OnnxNode<'a> {
+    pub(super) fn new(
+        graph: &'a mut Graph,
+        names: &'a mut Names,
+        proto: &'a NodeProto<'a>,
+        name: &'a str,
+        opset: i64,
+        external: &'a External,
+    ) -> Self {
+        // Opset 1 let operators say which inputs they may overwrite; that never changes a result.
+        let read = proto.attributes.iter().map(|attribute| attribute.name == "consumed_inputs").collect();
+        OnnxNode { graph, names, proto, name, opset, external, read, emitted: 0 }
+    }
+
+    /// Every attribute was read and the first output is defined.
+    pub(super) fn finished(self) -> OpResult<()> {
+        if let Some(at) = self.read.iter().position(|&read| !read) {
+            let name = self.proto.attributes[at].name;
+            return Err(Problem::Unsupported(format!("attribute '{name}' is not known in opset {}", self.opset)));
+        }
+        match self.proto.outputs.first() {
+            Some(output) if self.names.contains_key(*output) || output.is_empty() => Ok(()),
+            _ => Err(Problem::Invalid("has no output".into())),
+        }
+    }
+
+    /// The operator's ONNX name.
+    pub fn op_type(&self) -> &str {
+        self.proto.op_type
+    }
+
+    /// The version of ONNX's operators that the model was written for.
+    pub fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    fn attribute(&mut self, name: &str) -> Option<&'a Attribute<'a>> {
+        let at = self.proto.attributes.iter().position(|attribute| attribute.name == name)?;
+        self.read[at] = true;
+        Some(&self.proto.attributes[at].value)
+    }
+
+    attribute!(float_if_present: Float -> f32);
+    attribute!(int_if_present: Int -> i64);
+    attribute!(floats: Floats -> Vec<f32>);
+    attribute!(ints: Ints -> Vec<i64>);
+
+    pub(crate) fn float(&mut self, name: &str, default: f32) -> OpResult<f32> {
+        Ok(self.float_if_present(name)?.unwrap_or(default))
+    }
+
+    pub(crate) fn int(&mut self, name: &str, default: i64) -> OpResult<i64> {
+        Ok(self.int_if_present(name)?.unwrap_or(default))
+    }
+
+    /// An integer that means yes unless it is 0 or absent.
+    pub(crate) fn flag(&mut self, name: &str) -> OpResult<bool> {
+        Ok(self.int(name, 0)? != 0)
+    }
+
+    pub(crate) fn string(&mut self, name: &str, default: &str) -> OpResult<String> {
+        match self.attribute(name) {
+            None => Ok(default.to_string()),
+            Some(Attribute::String(bytes)) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Some(_) => Err(Problem::Invalid(format!("attribute '{name}' has the wrong type"))),
+        }
+    }
+
+    pub(crate) fn tensor(&mut self, name: &str) -> OpResult<Option<Tensor>> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(Attribute::Tensor(proto)) => Ok(Some(data::tensor(proto, self.external)?)),
+            Some(_) => Err(Problem::Invalid(format!("attribute '{name}' has the wrong type"))),
+        }
+    }
+
+    /// An element type, given by ONNX's number for it.
+    pub(crate) fn element_kind(&mut self, name: &str) -> OpResult<Kind> {
+        let number = self.int_if_present(name)?.and_then(|number| i32::try_from(number).ok());
+        let number = number.ok_or_else(|| Problem::Invalid(format!("attribute '{name}' is missing")))?;
+        data::kind(number).map_err(|error| Problem::Unsupported(error.to_string()))
+    }
+
+    /// How many inputs are given, absent ones in between included.
+    pub fn input_count(&self) -> usize {
+        self.proto.inputs.len()
+    }
+
+    /// How many outputs are asked for, up to the last one with a name.
+    pub fn output_count(&self) -> usize {
+        self.proto.outputs.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1)
+    }
+
+    fn present(&self, slot: usize) -> Option<ValueId> {
+        self.proto.inputs.get(slot).and_then(|name| self.names.get(*name)).copied()
+    }
+
+    /// The value in a slot that must be given.
+    pub(crate) fn input(&self, slot: usize) -> OpResult<ValueId> {
+        self.present(slot).ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))
+    }
+
+    /// The type of the value in a slot that must be given.
+    pub(crate) fn ty(&self, slot: usize) -> OpResult<&TensorType> {
+        Ok(&self.graph.value(self.input(slot)?).ty)
+    }
+
+    pub(crate) fn type_of(&self, id: ValueId) -> &TensorType {
+        &self.graph.value(id).ty
+    }
+
+    /// The content of an optional slot that decides shapes or attributes, and so must be known before anything runs.
+    fn constant(&self, slot: usize) -> OpResult<Option<&Tensor>> {
+        let Some(id) = self.present(slot) else { return Ok(None) };
+        match &self.graph.value(id).constant {
+            Some(constant) => Ok(Some(constant)),
+            None => Err(Problem::Unsupported(format!("input {slot} depends on the network's input"))),
+        }
+    }
+
+    /// The integers in an optional slot.
+    pub(crate) fn constant_ints(&self, slot: usize) -> OpResult<Option<Vec<i64>>> {
+        match self.constant(slot)? {
+            None => Ok(None),
+            Some(tensor) => Ok(Some(row_major_slice(tensor.as_int()?).into_owned())),
+        }
+    }
+
+    /// The one number in an optional slot.
+    pub(crate) fn constant_scalar(&self, slot: usize) -> OpResult<Option<f32>> {
+        match self.constant(slot)? {
+            Some(Tensor::Real(array)) if array.len() == 1 => Ok(array.first().copied()),
+            Some(Tensor::Int(array)) if array.len() == 1 => Ok(array.first().map(|&value| value as f32)),
+            None => Ok(None),
+            Some(other) => {
+                Err(Problem::Invalid(format!("input {slot} must be one number, not {}", other.tensor_type())))
+            }
+        }
+    }
+
+    /// The truth value in an optional slot.
+    pub(crate) fn constant_truth(&self, slot: usize) -> OpResult<Option<bool>> {
+        match self.constant(slot)? {
+            Some(Tensor::Bool(array)) => Ok(array.first().copied()),
+            None => Ok(None),
+            Some(_) => Err(Problem::Invalid(format!("input {slot} must be a truth value"))),
+        }
+    }
+
+    /// Refuses a shape with more elements than a load may compute.
+    pub(crate) fn budget(&self, shape: &[usize]) -> OpResult<()> {
+        if checked_len(shape)? > MOST_ELEMENTS {
+            return Err(Problem::Unsupported(format!("a constant of more than {MOST_ELEMENTS} elements")));
+        }
+        Ok(())
+    }
+
+    /// `value` with sizes of 1 behind its own, so that its first dimension lines up with dimension `axis` of `with`.
+    pub(crate) fn align(&mut self, value: ValueId, with: ValueId, axis: i64) -> OpResult<ValueId> {
+        let rank = self.type_of(with).shape.len();
+        let mut shape = self.type_of(value).shape.clone();
+        // A scalar lines up with anything, and ranks too small for the axis need nothing behind them.
+        let axis = crate::ops::axis(axis, rank.max(1))?;
+        if shape.iter().product::<usize>() == 1 || axis + shape.len() >= rank {
+            return Ok(value);
+        }
+        shape.resize(rank - axis, 1);
+        self.emit(crate::ops::Reshape { shape }, &[Some(value)])
+    }
+
+    /// Adds an operation that the ONNX node is made of; its result has no name in the model.
+    pub(crate) fn emit(&mut self, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> OpResult<ValueId> {
+        self.emitted += 1;
+        let name = format!("{}#{}", self.name, self.emitted);
+        self.add(op.into(), inputs, name)
+    }
+
+    /// Defines the node's first output by an operation on some of its own inputs.
+    pub(crate) fn finish(&mut self, op: impl Into<Op>, slots: &[usize]) -> OpResult<()> {
+        let inputs: Vec<Option<ValueId>> = slots.iter().map(|&slot| self.present(slot)).collect();
+        self.finish_with(op, &inputs)
+    }
+
+    /// Defines the node's first output by an operation.
+    pub(crate) fn finish_with(&mut self, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> OpResult<()> {
+        let output = self.output_name(0)?;
+        let id = self.add(op.into(), inputs, output.clone())?;
+        self.names.insert(output, id);
+        Ok(())
+    }
+
+    /// Defines one of the node's outputs by its content.
+    pub(crate) fn define_constant(&mut self, slot: usize, tensor: Tensor) -> OpResult<()> {
+        let output = self.output_name(slot)?;
+        let id = self.graph.add_constant(output.clone(), tensor);
+        self.names.insert(output, id);
+        Ok(())
+    }
+
+    fn output_name(&self, slot: usize) -> OpResult<String> {
+        match self.proto.outputs.get(slot) {
+            Some(name) if !name.is_empty() => Ok(name.to_string()),
+            _ => Err(Problem::Invalid(format!("output {slot} has no name"))),
+        }
+    }
+
+    fn add(&mut self, op: Op, inputs: &[Option<ValueId>], output: String) -> OpResult<ValueId> {
+        let mut inputs = inputs.to_vec();
+        while inputs.last() == Some(&None) {
+            inputs.pop();
+        }
+        let types = inputs.iter().map(|input| input.map(|id| &self.graph.value(id).ty)).collect::<Vec<_>>();
+        let ty = op.infer(&types)?.remove(0);
+        checked_len(&ty.shape)?;
+        let constant = crate::passes::fold_constants::value_of(self.graph, &op, &inputs)?;
+        let id = self.graph.add_value(output, ty, constant.map(std::sync::Arc::new));
+        let name = if self.emitted == 0 { self.name.to_string() } else { format!("{}#{}", self.name, self.emitted) };
+        self.graph.nodes.push(Node::new(name, op, inputs, vec![id]));
+        Ok(id)
+    }
+}

@@ -1,0 +1,142 @@
+//! Batch normalization with the statistics of training: an affine map of each channel.
+
+use super::{Activation, Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use crate::bound::{FLUSH, U};
+use crate::kernels::Kernel;
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType};
+use crate::uniform;
+use ndarray::{ArrayD, IxDyn, Zip};
+
+/// `activation(scale[c] * (x[n, c, ..] - mean[c]) / sqrt(variance[c] + epsilon) + bias[c])`.
+///
+/// Inputs: x, scale, bias, mean, variance. Source: ONNX, operator BatchNormalization.
+#[derive(Debug, Clone)]
+pub struct BatchNormalization {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// What is done to the result.
+    pub activation: Activation,
+}
+
+/// `y[c] = factor[c] * x[c] + offset[c]`.
+pub struct PerChannel {
+    /// One number a channel.
+    pub factor: Vec<f64>,
+    /// One number a channel.
+    pub offset: Vec<f64>,
+}
+
+impl BatchNormalization {
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let epsilon = node.float("epsilon", 1e-5)?;
+        // Only training reads the momentum.
+        node.float("momentum", 0.9)?;
+        let inference = node.opset() >= 7 || node.flag("is_test")?;
+        if node.flag("training_mode")? || !inference {
+            return unsupported("it is in training mode");
+        }
+        if node.opset() < 9 && node.int("spatial", 1)? != 1 {
+            return unsupported("spatial = 0: statistics for each element");
+        }
+        node.finish(BatchNormalization { epsilon, activation: Activation::Identity }, &[0, 1, 2, 3, 4])
+    }
+
+    /// The affine map, from scale, bias, mean and variance.
+    pub fn per_channel(&self, statistics: [&ArrayD<f64>; 4]) -> PerChannel {
+        let [scale, bias, mean, variance] = statistics;
+        let epsilon = f64::from(self.epsilon);
+        let factor: Vec<f64> = scale.iter().zip(variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
+        let offset = bias.iter().zip(mean).zip(&factor).map(|((b, m), f)| b - m * f).collect();
+        PerChannel { factor, offset }
+    }
+
+    fn statistics<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<PerChannel> {
+        let of = |slot| Ok(required(inputs, slot)?.as_real()?.mapv(T::f64)) as OpResult<ArrayD<f64>>;
+        Ok(self.per_channel([&of(1)?, &of(2)?, &of(3)?, &of(4)?]))
+    }
+}
+
+/// `[c]` shaped to broadcast over `[n, c, ..]`.
+fn along_channels<T: Real>(values: &[f64], rank: usize) -> OpResult<ArrayD<T>> {
+    let mut shape = vec![1; rank];
+    shape[1] = values.len();
+    ArrayD::from_shape_vec(IxDyn(&shape), values.iter().map(|&v| T::of(v)).collect())
+        .map_err(|e| super::Problem::Invalid(e.to_string()))
+}
+
+uniform! {
+    /// Parameters of `channel_affine`.
+    pub struct AffineParams { channels: u32, inner: u32, count: u32, activation_a: f32, activation_b: f32 }
+}
+
+/// One element an invocation.
+pub static CHANNEL_AFFINE: Kernel = Kernel {
+    name: "channel_affine",
+    source: include_str!("../../shaders/channel_affine.wgsl"),
+    includes: &[],
+    params: AffineParams::FIELDS,
+    combinations: super::activation::activation_parts,
+};
+
+impl Operator for BatchNormalization {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let x = real_type(inputs, 0)?;
+        let Some(&channels) = x.shape.get(1) else {
+            return invalid(format!("input has shape {x}: no channels"));
+        };
+        for slot in 1..5 {
+            let ty = real_type(inputs, slot)?;
+            if ty.shape != [channels] {
+                return invalid(format!("input {slot} has shape {ty}, not {channels} for the channels"));
+            }
+        }
+        Ok(vec![x.clone()])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let x = required(inputs, 0)?.as_real()?;
+        let map = self.statistics(inputs)?;
+        let factor: ArrayD<T> = along_channels(&map.factor, x.ndim())?;
+        let offset: ArrayD<T> = along_channels(&map.offset, x.ndim())?;
+        let apply = |&x: &T, &factor: &T, &offset: &T| self.activation.apply(x * factor + offset, T::zero());
+        Ok(vec![Tensor::Real(Zip::from(x).and_broadcast(&factor).and_broadcast(&offset).map_collect(apply))])
+    }
+
+    /// Factor and offset are each rounded once on their way to the device, and so are the product and the sum.
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let x = required(inputs, 0)?.as_real()?;
+        let map = self.statistics(inputs)?;
+        let factor = along_channels(&map.factor, x.ndim())?;
+        let offset = along_channels(&map.offset, x.ndim())?;
+        let bound = |&x: &f64, &error: &f64, &factor: &f64, &offset: &f64| {
+            let rounding = 3.0 * U * ((x * factor).abs() + offset.abs()) + FLUSH;
+            let carried = factor.abs() * error * (1.0 + 3.0 * U);
+            self.activation.error_bound(x * factor + offset, 0.0, carried + rounding)
+        };
+        let error = required(errors, 0)?;
+        Ok(Zip::from(x).and(error).and_broadcast(&factor).and_broadcast(&offset).map_collect(bound))
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let mut statistics = Vec::new();
+        for slot in 1..5 {
+            statistics.push(node.constant(slot)?.as_real()?.mapv(f64::from));
+        }
+        let map = self.per_channel([&statistics[0], &statistics[1], &statistics[2], &statistics[3]]);
+        let packed = map.factor.iter().chain(&map.offset).map(|&x| x as f32).collect();
+        let (input, output) = (node.input(0)?, node.output(0)?);
+        let packed = node.constant_buffer("factor, offset", packed)?;
+        let types = node.input_types();
+        let inner = real_type(&types, 0)?.shape[2..].iter().product::<usize>() as u32;
+        let [activation_a, activation_b] = self.activation.parameters();
+        let (channels, count) = (map.factor.len() as u32, node.count(output));
+        let params = AffineParams { channels, inner, count, activation_a, activation_b };
+        node.dispatch(&CHANNEL_AFFINE, self.activation.parts(), count, params, output, &[input, packed])
+    }
+
+    fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
+        outputs.iter().map(|ty| 2 * ty.shape.iter().product::<usize>() as u64).sum()
+    }
+}

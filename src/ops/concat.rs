@@ -1,0 +1,94 @@
+//! Tensors side by side along one dimension.
+
+use super::strided::{Walk, copy, row_major_strides};
+use super::{Inputs, OpResult, Operator, invalid, required};
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType, array};
+
+/// Inputs of equal shape but for `axis`, one after another. Source: ONNX, operator Concat.
+#[derive(Debug, Clone)]
+pub struct Concat {
+    /// The dimension that grows.
+    pub axis: usize,
+}
+
+impl Concat {
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        // Before opset 4 the axis had a default.
+        let stated = node.int_if_present("axis")?;
+        let axis = match stated {
+            Some(axis) => axis,
+            None if node.opset() < 4 => 1,
+            None => return invalid("axis is missing"),
+        };
+        let axis = super::axis(axis, node.ty(0)?.shape.len())?;
+        let slots: Vec<usize> = (0..node.input_count()).collect();
+        node.finish(Concat { axis }, &slots)
+    }
+}
+
+/// Elements of all parts, joined in runs that are contiguous in each.
+fn join<E: Clone>(parts: &[&ndarray::ArrayD<E>], axis: usize, shape: &[usize]) -> OpResult<ndarray::ArrayD<E>> {
+    let outer: usize = shape[..axis].iter().product();
+    let mut data = Vec::with_capacity(shape.iter().product());
+    for index in 0..outer {
+        for part in parts {
+            let run = part.len() / outer.max(1);
+            data.extend(part.iter().skip(index * run).take(run).cloned());
+        }
+    }
+    Ok(array(shape, data)?)
+}
+
+impl Operator for Concat {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let mut ty = required(inputs, 0)?.clone();
+        for slot in 1..inputs.len() {
+            let next = required(inputs, slot)?;
+            let fits = next.kind == ty.kind
+                && next.shape.len() == ty.shape.len()
+                && (0..ty.shape.len()).all(|axis| axis == self.axis || ty.shape[axis] == next.shape[axis]);
+            if !fits {
+                return invalid(format!("input {slot} of shape {next} does not fit {ty} along axis {}", self.axis));
+            }
+            ty.shape[self.axis] += next.shape[self.axis];
+        }
+        Ok(vec![ty])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
+        let ty = self.infer(&types.iter().map(Option::as_ref).collect::<Vec<_>>())?.remove(0);
+        macro_rules! joined {
+            ($kind:ident) => {{
+                let parts: Vec<_> = inputs
+                    .iter()
+                    .flatten()
+                    .filter_map(|input| if let Tensor::$kind(array) = input { Some(array) } else { None })
+                    .collect();
+                Tensor::$kind(join(&parts, self.axis, &ty.shape)?)
+            }};
+        }
+        Ok(vec![match ty.kind {
+            crate::tensor::Kind::Real => joined!(Real),
+            crate::tensor::Kind::Int => joined!(Int),
+            crate::tensor::Kind::Bool => joined!(Bool),
+        }])
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let output = node.output(0)?;
+        let strides = row_major_strides(&node.output_type(0).shape);
+        let shapes: Vec<_> = node.input_types().into_iter().flatten().map(|ty| ty.shape.clone()).collect();
+        let mut offset = 0;
+        for (slot, shape) in shapes.iter().enumerate() {
+            if !shape.contains(&0) {
+                let from = Walk { view: node.input(slot)?, offset: 0, strides: &row_major_strides(shape) };
+                copy(node, shape, from, Walk { view: output, offset, strides: &strides })?;
+            }
+            offset += shape[self.axis] * strides[self.axis] as usize;
+        }
+        Ok(())
+    }
+}

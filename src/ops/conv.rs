@@ -1,0 +1,235 @@
+//! Convolution of images, with everything that can be fused into it.
+
+use super::epilogue::{self, STORE_PARTIAL, STORE_REST, Sums, slot};
+use super::pool::PoolParams;
+use super::window::Window;
+use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, required, unsupported};
+use crate::kernels::Kernel;
+use crate::onnx::OnnxNode;
+use crate::plan::{Lowering, View};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::uniform;
+use ndarray::ArrayD;
+
+pub use super::epilogue::Epilogue;
+
+/// `out[n, oc, oy, ox] = epilogue(sum over ic, ky, kx of in[n, ic, iy, ix] * w[oc, ic, ky, kx])`, ic within oc's group.
+///
+/// Inputs: see [`slot`]; weights are `[out_c, in_c / groups, k_h, k_w]`. Source: ONNX, operator Conv.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    /// Kernel, stride, dilation and padding.
+    pub window: Window,
+    /// Input and output channels are split into this many independent convolutions.
+    pub groups: usize,
+    /// What happens to each sum before it is stored.
+    pub epilogue: Epilogue,
+}
+
+/// All sizes of one convolution.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct ConvShape {
+    pub batch: usize,
+    pub in_c: usize,
+    pub image: [usize; 2],
+    pub out_c: usize,
+    pub out: [usize; 2],
+    pub groups: usize,
+    pub window: Window,
+}
+
+impl ConvShape {
+    /// Products in each sum.
+    pub fn terms(&self) -> usize {
+        self.in_c / self.groups * self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// `[n, c, h, w]` of the unpooled output.
+    pub fn output(&self) -> [usize; 4] {
+        [self.batch, self.out_c, self.out[0], self.out[1]]
+    }
+}
+
+impl Conv {
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let weights = node.ty(slot::WEIGHT)?.shape.clone();
+        let &[_, _, k_h, k_w] = &weights[..] else {
+            return unsupported(format!("weights of rank {}; only images (rank 4) are supported", weights.len()));
+        };
+        let [_, _, h, w] = image_shape(&[Some(node.ty(slot::INPUT)?)], 0)?;
+        let window = Window::import(node, [h, w], Some([k_h, k_w]))?;
+        let groups = positive("group", node.int("group", 1)?)?;
+        node.finish(Conv { window, groups, epilogue: Epilogue::default() }, &[0, 1, 2])
+    }
+
+    /// All sizes, from the inputs' types.
+    pub fn shape(&self, inputs: &[Option<&TensorType>]) -> OpResult<ConvShape> {
+        let [batch, in_c, h, w] = image_shape(inputs, slot::INPUT)?;
+        let [out_c, in_c_per_group, k_h, k_w] = image_shape(inputs, slot::WEIGHT)?;
+        if [k_h, k_w] != self.window.kernel {
+            return invalid(format!("weights are {k_h}x{k_w}, the window {:?}", self.window.kernel));
+        }
+        if in_c != in_c_per_group * self.groups || out_c % self.groups != 0 || out_c == 0 {
+            return invalid(format!(
+                "{in_c} input and {out_c} output channels do not fit {} group(s) with weights for {in_c_per_group}",
+                self.groups
+            ));
+        }
+        let out = self.window.output_size([h, w])?;
+        Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
+    }
+
+    fn shape_of<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ConvShape> {
+        let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
+        self.shape(&types.iter().map(Option::as_ref).collect::<Vec<_>>())
+    }
+}
+
+pub(super) fn positive(name: &str, value: i64) -> OpResult<usize> {
+    usize::try_from(value).ok().filter(|&v| v > 0).ok_or_else(|| Problem::Invalid(format!("{name} is {value}")))
+}
+
+/// A convolution's plain sums, `[n, oc, oy, ox]`.
+fn sums<T: Real>(shape: &ConvShape, input: &ArrayD<T>, weights: &ArrayD<T>) -> OpResult<ArrayD<T>> {
+    let (input, weights) = (row_major_slice(input), row_major_slice(weights));
+    Ok(array(&shape.output(), im2col::conv(shape, &input, &weights))?)
+}
+
+impl Operator for Conv {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let shape = self.shape(inputs)?;
+        Ok(vec![self.epilogue.infer(shape.output(), inputs)?])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let shape = self.shape_of(inputs)?;
+        let [input, weights] = [required(inputs, slot::INPUT)?, required(inputs, slot::WEIGHT)?];
+        let sums = sums(&shape, input.as_real()?, weights.as_real()?)?;
+        Ok(vec![Tensor::Real(self.epilogue.apply(sums, inputs)?)])
+    }
+
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let shape = self.shape_of(inputs)?;
+        let [input, weights] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
+        let absolute = weights.mapv(f64::abs);
+        let sums = Sums {
+            values: sums(&shape, input, weights)?,
+            magnitudes: sums(&shape, &input.mapv(f64::abs), &absolute)?,
+            carried: sums(&shape, required(errors, slot::INPUT)?, &absolute)?,
+            terms: shape.terms(),
+        };
+        self.epilogue.error_bound(sums, inputs, errors)
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let shape = self.shape(&node.input_types())?;
+        let weights = node.constant(slot::WEIGHT)?.as_real()?.clone();
+        let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
+        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
+            let packed = node.pack_filters(channels.clone(), &row_major_slice(&weights), &self.epilogue)?;
+            let params = ConvParams::new(&shape, &self.epilogue, channels);
+            lower_slices(node, &self.epilogue, &CONV_DIRECT, params, [output, input, packed])?;
+        }
+        Ok(())
+    }
+
+    fn flops(&self, inputs: &[Option<&TensorType>], _: &[TensorType]) -> u64 {
+        self.shape(inputs).map_or(0, |shape| 2 * (shape.output().iter().product::<usize>() * shape.terms()) as u64)
+    }
+}
+
+uniform! {
+    /// Parameters of the convolutions' kernels, transposed ones too.
+    pub struct ConvParams {
+        pool: PoolParams,
+        in_c: u32, in_h: u32, in_w: u32, out_c: u32, out_h: u32, out_w: u32,
+        k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, dilation_h: u32, dilation_w: u32,
+        pad_top: i32, pad_left: i32, in_c_per_group: u32, out_c_per_group: u32,
+        first_c: u32, count_c: u32, ic_begin: u32, ic_end: u32,
+        bias_at: u32, slope_at: u32, activation_a: f32, activation_b: f32, count: u32,
+    }
+}
+
+impl ConvParams {
+    /// For the output channels in a range, over all input channels.
+    pub(super) fn new(shape: &ConvShape, epilogue: &Epilogue, channels: std::ops::Range<usize>) -> Self {
+        let Window { kernel, stride, dilation, pads } = shape.window;
+        let in_c_per_group = shape.in_c / shape.groups;
+        let pool = PoolParams::new(epilogue.pool.as_ref(), shape.out);
+        let [activation_a, activation_b] = epilogue.activation.parameters();
+        // Filters come first, then a bias and a slope for each channel.
+        let bias_at = channels.len() * shape.terms();
+        let count = shape.batch * channels.len() * (pool.out_h * pool.out_w) as usize;
+        ConvParams {
+            pool,
+            in_c: shape.in_c as u32,
+            in_h: shape.image[0] as u32,
+            in_w: shape.image[1] as u32,
+            out_c: shape.out_c as u32,
+            out_h: shape.out[0] as u32,
+            out_w: shape.out[1] as u32,
+            k_h: kernel[0] as u32,
+            k_w: kernel[1] as u32,
+            stride_h: stride[0] as u32,
+            stride_w: stride[1] as u32,
+            dilation_h: dilation[0] as u32,
+            dilation_w: dilation[1] as u32,
+            pad_top: pads.top as i32,
+            pad_left: pads.left as i32,
+            in_c_per_group: in_c_per_group as u32,
+            out_c_per_group: (shape.out_c / shape.groups) as u32,
+            first_c: channels.start as u32,
+            count_c: channels.len() as u32,
+            ic_begin: 0,
+            ic_end: in_c_per_group as u32,
+            bias_at: bias_at as u32,
+            slope_at: (bias_at + channels.len()) as u32,
+            activation_a,
+            activation_b,
+            count: count as u32,
+        }
+    }
+}
+
+/// One output element an invocation: right for every convolution, fast for none.
+pub static CONV_DIRECT: Kernel = Kernel {
+    name: "conv_direct",
+    source: include_str!("../../shaders/conv_direct.wgsl"),
+    includes: &epilogue::CONV_INCLUDES,
+    params: ConvParams::FIELDS,
+    combinations: epilogue::splittable_combinations,
+};
+
+/// Dispatches a kernel over as few ranges of input channels as keep an invocation's loops within the device's limit;
+/// all but the last range leave plain sums in the output, which the last one finishes.
+pub(super) fn lower_slices(
+    node: &mut Lowering<'_>,
+    epilogue: &Epilogue,
+    kernel: &'static Kernel,
+    params: ConvParams,
+    [output, input, weights]: [View; 3],
+) -> OpResult<()> {
+    let most = node.limits().max_loop_iterations;
+    let (mut parts, extra) = epilogue.parts(node)?;
+    let pool_taps = epilogue.pool.as_ref().map_or(1, Pool::taps) as u32;
+    // Every row of taps costs a loop iteration more than its taps, every channel one more than its rows.
+    let per_channel = ((params.k_w + 1) * params.k_h + 1).saturating_mul(pool_taps);
+    let channels = (most / per_channel).min(params.in_c_per_group);
+    let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
+    if channels == params.in_c_per_group {
+        return node.dispatch(kernel, parts, params.count, params, output, &views);
+    }
+    if channels == 0 || pool_taps > 1 {
+        return unsupported(format!("one output takes {per_channel} loop iterations a channel; the limit is {most}"));
+    }
+    parts.pop();
+    for ic_begin in (0..params.in_c_per_group).step_by(channels as usize) {
+        let ic_end = (ic_begin + channels).min(params.in_c_per_group);
+        let store = if ic_end == params.in_c_per_group { STORE_REST } else { STORE_PARTIAL };
+        let parts = parts.iter().copied().chain([store]).collect();
+        let slice = ConvParams { ic_begin, ic_end, ..params };
+        node.dispatch(kernel, parts, params.count, slice, output, &views)?;
+    }
+    Ok(())
+}

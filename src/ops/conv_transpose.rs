@@ -1,0 +1,223 @@
+//! Transposed convolution: each input pixel spreads the kernel over the output.
+
+use super::conv::{ConvParams, ConvShape, lower_slices, positive};
+use super::epilogue::{self, Epilogue, Sums, slot};
+use super::window::{self, AutoPad, Pads, Window};
+use super::{Inputs, OpResult, Operator, image_shape, invalid, required, unsupported};
+use crate::kernels::Kernel;
+use crate::linalg::{Matrix, matmul};
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use ndarray::ArrayD;
+
+/// `out[n, oc, iy * stride + ky * dilation - pad, ..] += in[n, ic, iy, ix] * w[ic, oc, ky, kx]`, then the epilogue.
+///
+/// Inputs: see [`slot`]; weights are `[in_c, out_c / groups, k_h, k_w]`. Source: ONNX, operator ConvTranspose.
+#[derive(Debug, Clone)]
+pub struct ConvTranspose {
+    /// Kernel, stride and dilation; the padding is what is cut off the output.
+    pub window: Window,
+    /// Input and output channels are split into this many independent operations.
+    pub groups: usize,
+    /// The unpooled output's size: the padding alone does not tell it where the stride is above 1.
+    pub output: [usize; 2],
+    /// What happens to each sum before it is stored.
+    pub epilogue: Epilogue,
+}
+
+impl ConvTranspose {
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let [_, _, k_h, k_w] = image_shape(&[Some(node.ty(slot::WEIGHT)?)], 0)?;
+        let [_, _, h, w] = image_shape(&[Some(node.ty(slot::INPUT)?)], 0)?;
+        let input = [h, w];
+        let kernel = [k_h, k_w];
+        if let Some(stated) = node.ints("kernel_shape")?
+            && stated != kernel.map(|size| size as i64)
+        {
+            return invalid(format!("kernel_shape {stated:?} differs from the weights' {kernel:?}"));
+        }
+        if kernel.contains(&0) || input.contains(&0) {
+            return invalid("the kernel or the image is empty");
+        }
+        let sizes = |node: &mut OnnxNode<'_>, name: &str, default: i64, least: i64| {
+            let values = node.ints(name)?.unwrap_or_else(|| vec![default; 2]);
+            window::pair(name, &values, least)
+        };
+        let stride = sizes(node, "strides", 1, 1)?;
+        let dilation = sizes(node, "dilations", 1, 1)?;
+        let extra = sizes(node, "output_padding", 0, 0)?;
+        let wanted = node.ints("output_shape")?.map(|shape| output_shape(&shape)).transpose()?;
+        let (auto_pad, explicit) = window::padding(node)?;
+        let unpadded = Window { kernel, stride, dilation, pads: Pads::default() };
+        let full: [usize; 2] =
+            [0, 1].map(|axis| (input[axis] - 1) * stride[axis] + unpadded.extent()[axis] + extra[axis]);
+        let same = matches!(auto_pad, AutoPad::SameUpper | AutoPad::SameLower);
+        let wanted = wanted.or_else(|| same.then(|| [0, 1].map(|axis| input[axis] * stride[axis])));
+        let (pads, output) = match wanted {
+            None => cut(full, if auto_pad == AutoPad::Valid { Pads::default() } else { explicit })?,
+            Some(wanted) => share(full, wanted, auto_pad)?,
+        };
+        let window = Window { pads, ..unpadded };
+        let groups = positive("group", node.int("group", 1)?)?;
+        node.finish(ConvTranspose { window, groups, output, epilogue: Epilogue::default() }, &[0, 1, 2])
+    }
+
+    fn shape(&self, inputs: &[Option<&TensorType>]) -> OpResult<ConvShape> {
+        let [batch, in_c, h, w] = image_shape(inputs, slot::INPUT)?;
+        let [weight_c, out_c_per_group, k_h, k_w] = image_shape(inputs, slot::WEIGHT)?;
+        if weight_c != in_c || in_c % self.groups != 0 || out_c_per_group == 0 || [k_h, k_w] != self.window.kernel {
+            return invalid(format!("weights for {weight_c} channels in {} group(s), image has {in_c}", self.groups));
+        }
+        let out_c = out_c_per_group * self.groups;
+        let (window, groups) = (self.window, self.groups);
+        Ok(ConvShape { batch, in_c, image: [h, w], out_c, out: self.output, groups, window })
+    }
+
+    fn shape_of<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ConvShape> {
+        let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
+        self.shape(&types.iter().map(Option::as_ref).collect::<Vec<_>>())
+    }
+}
+
+/// ONNX allows both the image's size and the whole `[n, c, h, w]`.
+fn output_shape(shape: &[i64]) -> OpResult<[usize; 2]> {
+    match *shape {
+        [h, w] | [_, _, h, w] => window::pair("output_shape", &[h, w], 1),
+        _ => invalid(format!("output_shape has {} numbers", shape.len())),
+    }
+}
+
+fn cut(full: [usize; 2], pads: Pads) -> OpResult<(Pads, [usize; 2])> {
+    let sizes = [full[0].checked_sub(pads.top + pads.bottom), full[1].checked_sub(pads.left + pads.right)];
+    match sizes {
+        [Some(h), Some(w)] if h > 0 && w > 0 => Ok((pads, [h, w])),
+        _ => invalid(format!("padding {pads:?} cuts off all of the {}x{} output", full[0], full[1])),
+    }
+}
+
+/// Splits what must be cut off between both sides. ONNX: the odd pixel goes to the end only for SAME_UPPER.
+fn share(full: [usize; 2], wanted: [usize; 2], auto_pad: AutoPad) -> OpResult<(Pads, [usize; 2])> {
+    let total = [0, 1].map(|axis| full[axis].saturating_sub(wanted[axis]));
+    let (fewer, more) = (total.map(|t| t / 2), total.map(|t| t.div_ceil(2)));
+    let (begin, end) = if auto_pad == AutoPad::SameUpper { (fewer, more) } else { (more, fewer) };
+    // Where more is wanted than there is, the rest of the output sees no input: only bias.
+    Ok((Pads { top: begin[0], left: begin[1], bottom: end[0], right: end[1] }, wanted))
+}
+
+/// The plain sums: filters times pixels as one matrix product, then each column spread over the output.
+fn sums<T: Real>(shape: &ConvShape, input: &ArrayD<T>, weights: &ArrayD<T>) -> OpResult<ArrayD<T>> {
+    let (input, weights) = (row_major_slice(input), row_major_slice(weights));
+    let [in_pixels, out_pixels] = [shape.image, shape.out].map(|[h, w]| h * w);
+    let (in_c, out_c) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
+    let rows = out_c * shape.window.kernel[0] * shape.window.kernel[1];
+    let mut output = vec![T::zero(); shape.batch * shape.out_c * out_pixels];
+    let mut columns = vec![T::zero(); rows * in_pixels];
+    for n in 0..shape.batch {
+        for group in 0..shape.groups {
+            let filters = &weights[group * in_c * rows..][..in_c * rows];
+            let image = &input[(n * shape.in_c + group * in_c) * in_pixels..][..in_c * in_pixels];
+            let filters = Matrix { data: filters, row_stride: 1, column_stride: rows };
+            let image = Matrix { data: image, row_stride: in_pixels, column_stride: 1 };
+            matmul([rows, in_pixels, in_c], filters, image, &mut columns, in_pixels, false);
+            let sums = &mut output[(n * shape.out_c + group * out_c) * out_pixels..][..out_c * out_pixels];
+            spread(shape, &columns, sums);
+        }
+    }
+    Ok(array(&shape.output(), output)?)
+}
+
+fn spread<T: Real>(shape: &ConvShape, columns: &[T], sums: &mut [T]) {
+    let [k_h, k_w] = shape.window.kernel;
+    let ([h, w], out) = (shape.image, shape.out);
+    for (row, column) in columns.chunks(h * w).enumerate() {
+        let (oc, k) = (row / (k_h * k_w), [row / k_w % k_h, row % k_w]);
+        let plane = &mut sums[oc * out[0] * out[1]..][..out[0] * out[1]];
+        for (pixel, &value) in column.iter().enumerate() {
+            // The same relation as a convolution's, with the roles of input and output exchanged.
+            if let Some(at) = window::inside(shape.window.source([pixel / w, pixel % w], k), out) {
+                plane[at] += value;
+            }
+        }
+    }
+}
+
+/// One output element an invocation, which looks for the inputs that reach it.
+pub static CONV_TRANSPOSE_DIRECT: Kernel = Kernel {
+    name: "conv_transpose_direct",
+    source: include_str!("../../shaders/conv_transpose_direct.wgsl"),
+    includes: &epilogue::CONV_INCLUDES,
+    params: ConvParams::FIELDS,
+    combinations: epilogue::splittable_combinations,
+};
+
+impl Operator for ConvTranspose {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let shape = self.shape(inputs)?;
+        Ok(vec![self.epilogue.infer(shape.output(), inputs)?])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let [input, weights] = [required(inputs, slot::INPUT)?, required(inputs, slot::WEIGHT)?];
+        let sums = sums(&self.shape_of(inputs)?, input.as_real()?, weights.as_real()?)?;
+        Ok(vec![Tensor::Real(self.epilogue.apply(sums, inputs)?)])
+    }
+
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let shape = self.shape_of(inputs)?;
+        let [input, weights] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
+        let absolute = weights.mapv(f64::abs);
+        let sums = Sums {
+            values: sums(&shape, input, weights)?,
+            magnitudes: sums(&shape, &input.mapv(f64::abs), &absolute)?,
+            carried: sums(&shape, required(errors, slot::INPUT)?, &absolute)?,
+            terms: shape.terms(),
+        };
+        self.epilogue.error_bound(sums, inputs, errors)
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let shape = self.shape(&node.input_types())?;
+        let weights = node.constant(slot::WEIGHT)?.as_real()?.clone();
+        let filters = output_major(&shape, &row_major_slice(&weights));
+        let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
+        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
+            let packed = node.pack_filters(channels.clone(), &filters, &self.epilogue)?;
+            let params = ConvParams::new(&shape, &self.epilogue, channels);
+            lower_slices(node, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;
+        }
+        Ok(())
+    }
+
+    fn flops(&self, inputs: &[Option<&TensorType>], _: &[TensorType]) -> u64 {
+        let count = |shape: ConvShape| shape.batch * shape.out_c * shape.image[0] * shape.image[1] * shape.terms();
+        self.shape(inputs).map_or(0, |shape| 2 * count(shape) as u64)
+    }
+}
+
+/// `[in_c, out_c / groups, k_h, k_w]` as `[out_c, in_c / groups, k_h, k_w]`: a filter for each output, as a convolution's.
+fn output_major(shape: &ConvShape, weights: &[f32]) -> Vec<f32> {
+    let taps = shape.window.kernel[0] * shape.window.kernel[1];
+    let (in_c, out_c) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
+    let mut filters = Vec::with_capacity(weights.len());
+    for oc in 0..shape.out_c {
+        for ic in 0..in_c {
+            let row = (oc / out_c * in_c + ic) * out_c + oc % out_c;
+            filters.extend_from_slice(&weights[row * taps..][..taps]);
+        }
+    }
+    filters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_pixel_to_cut_goes_to_the_end_for_same_upper_alone() {
+        let (pads, _) = share([7, 7], [6, 4], AutoPad::SameUpper).unwrap();
+        assert_eq!([pads.top, pads.bottom, pads.left, pads.right], [0, 1, 1, 2]);
+        let (pads, _) = share([7, 7], [6, 4], AutoPad::NotSet).unwrap();
+        assert_eq!([pads.top, pads.bottom, pads.left, pads.right], [1, 0, 2, 1]);
+    }
+}

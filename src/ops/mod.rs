@@ -1,0 +1,257 @@
+//! One file an operator: its attributes, its shape inference, its meaning on the CPU, the rounding error that a device may
+//! make in it, and its lowering to dispatches. [`Op`] is the closed set of them.
+
+pub mod activation;
+pub mod batch_normalization;
+pub mod binary;
+pub mod concat;
+pub mod conv;
+pub mod conv_transpose;
+pub mod epilogue;
+pub mod host;
+mod im2col;
+pub mod matmul;
+pub mod pad;
+pub mod pool;
+pub mod reduce;
+pub mod reshape;
+pub mod slice;
+pub mod softmax;
+pub mod strided;
+pub mod transpose;
+pub mod window;
+
+pub use activation::{Activate, Activation};
+pub use batch_normalization::BatchNormalization;
+pub use binary::{Binary, BinaryFunction};
+pub use concat::Concat;
+pub use conv::{Conv, Epilogue};
+pub use conv_transpose::ConvTranspose;
+pub use host::Host;
+pub use matmul::MatMul;
+pub use pad::{Pad, PadMode};
+pub use pool::{Pool, PoolKind};
+pub use reduce::{Reduce, ReduceKind};
+pub use reshape::Reshape;
+pub use slice::Slice;
+pub use softmax::Softmax;
+pub use transpose::Transpose;
+
+use crate::error::{Error, UnsupportedNode};
+use crate::plan::Lowering;
+use crate::tensor::{Kind, Real, Tensor, TensorType};
+use ndarray::ArrayD;
+use std::fmt;
+
+/// What is wrong with a node; its caller adds which node.
+#[derive(Debug)]
+pub enum Problem {
+    /// The node breaks a rule of ONNX.
+    Invalid(String),
+    /// The node is valid, but beyond this engine.
+    Unsupported(String),
+    /// Something else failed in the course of it.
+    Failed(Error),
+}
+
+/// What operators return.
+pub type OpResult<T> = Result<T, Problem>;
+
+impl Problem {
+    /// The error, with the node's name.
+    pub fn at(self, node: &str) -> Error {
+        match self {
+            Problem::Invalid(reason) => Error::invalid(format!("node '{node}'"), reason),
+            Problem::Unsupported(reason) => {
+                let node = UnsupportedNode { node: node.to_string(), op_type: String::new(), reason };
+                Error::Unsupported { file: "model".to_string(), nodes: vec![node] }
+            }
+            Problem::Failed(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid { culprit, reason } => Problem::Invalid(format!("{culprit}: {reason}")),
+            other => Problem::Failed(other),
+        }
+    }
+}
+
+/// `Err(Problem::Invalid(..))` from a format string.
+pub(crate) fn invalid<T>(reason: impl fmt::Display) -> OpResult<T> {
+    Err(Problem::Invalid(reason.to_string()))
+}
+
+/// `Err(Problem::Unsupported(..))` from a format string.
+pub(crate) fn unsupported<T>(reason: impl fmt::Display) -> OpResult<T> {
+    Err(Problem::Unsupported(reason.to_string()))
+}
+
+/// A node's inputs, by slot.
+pub type Inputs<'a, T> = [Option<&'a Tensor<T>>];
+
+/// What every operator defines. `T` is f32 to run and f64 to be the reference.
+pub trait Operator: fmt::Debug + Clone + Into<Op> {
+    /// Kinds and shapes of the outputs, from those of the inputs.
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>>;
+
+    /// The operator's meaning, from the text of ONNX.
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>>;
+
+    /// Bounds, for each element of the one output, how far a device's f32 result may lie from the exact one on inputs that
+    /// are each off by at most `errors`. See [`crate::bound`]. The default is for operators that only move elements.
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let wrapped: Vec<Option<Tensor<f64>>> = inputs
+            .iter()
+            .zip(errors)
+            .map(|(input, error)| error.map(|error| Tensor::Real(error.clone())).or_else(|| input.cloned()))
+            .collect();
+        let outputs = self.reference(&wrapped.iter().map(Option::as_ref).collect::<Vec<_>>())?;
+        first_real(outputs)
+    }
+
+    /// Appends the dispatches that compute this operator on a device.
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()>;
+
+    /// Arithmetic; one multiply-add is 2 flops. Moving elements costs none.
+    fn flops(&self, _inputs: &[Option<&TensorType>], _outputs: &[TensorType]) -> u64 {
+        0
+    }
+}
+
+/// Declares [`Op`] and hands each operation on to the operator inside: adding an operator is one more name here.
+macro_rules! operators {
+    ($($operator:ident),* $(,)?) => {
+        /// The closed set of operators.
+        #[derive(Debug, Clone)]
+        #[allow(missing_docs)]
+        pub enum Op { $($operator($operator)),* }
+
+        $(impl From<$operator> for Op {
+            fn from(operator: $operator) -> Self { Op::$operator(operator) }
+        })*
+
+        impl Op {
+            /// The operator's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$operator(_) => stringify!($operator)),* }
+            }
+
+            /// See [`Operator::infer`].
+            pub fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+                match self { $(Op::$operator(operator) => operator.infer(inputs)),* }
+            }
+
+            /// See [`Operator::reference`].
+            pub fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+                match self { $(Op::$operator(operator) => operator.reference(inputs)),* }
+            }
+
+            /// See [`Operator::error_bound`].
+            pub fn error_bound(
+                &self,
+                inputs: &Inputs<f64>,
+                errors: &[Option<&ArrayD<f64>>],
+            ) -> OpResult<ArrayD<f64>> {
+                match self { $(Op::$operator(operator) => operator.error_bound(inputs, errors)),* }
+            }
+
+            /// See [`Operator::lower`].
+            pub fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+                match self { $(Op::$operator(operator) => operator.lower(node)),* }
+            }
+
+            /// See [`Operator::flops`].
+            pub fn flops(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
+                match self { $(Op::$operator(operator) => operator.flops(inputs, outputs)),* }
+            }
+        }
+
+        impl fmt::Display for Op {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Op::$operator(operator) => write!(f, "{operator:?}")),* }
+            }
+        }
+    };
+}
+
+operators! {
+    Activate,
+    BatchNormalization,
+    Binary,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Host,
+    MatMul,
+    Pad,
+    Pool,
+    Reduce,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+}
+
+impl Op {
+    /// The activation that this operator applies to its result, where it has a place for one.
+    pub fn activation_mut(&mut self) -> Option<&mut Activation> {
+        match self {
+            Op::Conv(Conv { epilogue, .. }) | Op::ConvTranspose(ConvTranspose { epilogue, .. }) => {
+                Some(&mut epilogue.activation)
+            }
+            Op::MatMul(MatMul { activation, .. })
+            | Op::Binary(Binary { activation, .. })
+            | Op::BatchNormalization(BatchNormalization { activation, .. }) => Some(activation),
+            _ => None,
+        }
+    }
+}
+
+/// The input in a slot that the operator requires.
+pub(crate) fn required<'a, I: ?Sized>(inputs: &[Option<&'a I>], slot: usize) -> OpResult<&'a I> {
+    inputs.get(slot).copied().flatten().ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))
+}
+
+/// The input in a slot that the operator allows to be absent.
+pub(crate) fn optional<'a, I: ?Sized>(inputs: &[Option<&'a I>], slot: usize) -> Option<&'a I> {
+    inputs.get(slot).copied().flatten()
+}
+
+/// The required input in a slot, which must hold reals.
+pub(crate) fn real_type<'a>(inputs: &[Option<&'a TensorType>], slot: usize) -> OpResult<&'a TensorType> {
+    let ty = required(inputs, slot)?;
+    if ty.kind != Kind::Real {
+        return unsupported(format!("input {slot} holds {:?}, not reals", ty.kind));
+    }
+    Ok(ty)
+}
+
+/// The sizes of a required input of rank 4, `[n, c, h, w]`.
+pub(crate) fn image_shape(inputs: &[Option<&TensorType>], slot: usize) -> OpResult<[usize; 4]> {
+    let ty = real_type(inputs, slot)?;
+    match ty.shape[..] {
+        [n, c, h, w] => Ok([n, c, h, w]),
+        _ => unsupported(format!("input {slot} has shape {ty}; only images [n, c, h, w] are supported")),
+    }
+}
+
+/// The only output, which holds reals.
+pub(crate) fn first_real<T: Real>(outputs: Vec<Tensor<T>>) -> OpResult<ArrayD<T>> {
+    match outputs.into_iter().next() {
+        Some(Tensor::Real(array)) => Ok(array),
+        _ => unsupported("its output is not a tensor of reals"),
+    }
+}
+
+/// A dimension counted from the end where it is negative, as ONNX writes axes.
+pub(crate) fn axis(axis: i64, rank: usize) -> OpResult<usize> {
+    let from_start = if axis < 0 { axis + rank as i64 } else { axis };
+    if (0..rank as i64).contains(&from_start) {
+        return Ok(from_start as usize);
+    }
+    invalid(format!("axis {axis} is outside a tensor of rank {rank}"))
+}

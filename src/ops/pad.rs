@@ -1,0 +1,196 @@
+//! Elements added around a tensor, or cut off it.
+
+use super::strided::{row_major_strides, vectors};
+use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use crate::kernels::{Kernel, Part};
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType, array};
+use crate::{part, uniform};
+use ndarray::{ArrayD, IxDyn};
+
+/// Where the added elements come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PadMode {
+    /// One number.
+    Constant(f32),
+    /// The nearest element.
+    Edge,
+    /// The tensor mirrored at its first and last element.
+    Reflect,
+    /// The tensor over and over.
+    Wrap,
+}
+
+/// `begin` and `end` elements added in each dimension, or cut off where negative. Source: ONNX, operator Pad.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Pad {
+    pub mode: PadMode,
+    pub begin: Vec<isize>,
+    pub end: Vec<isize>,
+}
+
+/// Keeps sums of a size and two paddings far inside 64 bits.
+const LARGEST: i64 = 1 << 31;
+
+impl Pad {
+    /// Amounts were the attribute `pads` (before opset 2 `paddings`), and are inputs since opset 11.
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let rank = node.ty(0)?.shape.len();
+        let (amounts, value, axes) = if node.opset() < 11 {
+            let name = if node.opset() < 2 { "paddings" } else { "pads" };
+            (node.ints(name)?, node.float("value", 0.0)?, None)
+        } else {
+            (node.constant_ints(1)?, node.constant_scalar(2)?.unwrap_or(0.0), node.constant_ints(3)?)
+        };
+        let Some(amounts) = amounts else { return invalid("the amounts are missing") };
+        let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
+        if amounts.len() != 2 * axes.len() || amounts.iter().any(|amount| amount.abs() >= LARGEST) {
+            return invalid(format!("{} amounts for {} axes, or one too large", amounts.len(), axes.len()));
+        }
+        let (mut begin, mut end) = (vec![0; rank], vec![0; rank]);
+        for (index, &axis) in axes.iter().enumerate() {
+            let axis = super::axis(axis, rank)?;
+            begin[axis] = amounts[index] as isize;
+            end[axis] = amounts[axes.len() + index] as isize;
+        }
+        let mode = match node.string("mode", "constant")?.as_str() {
+            "constant" => PadMode::Constant(value),
+            "edge" => PadMode::Edge,
+            "reflect" => PadMode::Reflect,
+            "wrap" => PadMode::Wrap,
+            other => return unsupported(format!("mode '{other}'")),
+        };
+        node.finish(Pad { mode, begin, end }, &[0])
+    }
+
+    /// The input index behind an output index in a dimension, or nothing where the constant goes.
+    fn source(&self, axis: usize, index: usize, size: usize) -> Option<usize> {
+        let at = index as isize - self.begin[axis];
+        let size = size as isize;
+        let from = match self.mode {
+            PadMode::Constant(_) => at,
+            PadMode::Edge => at.clamp(0, size - 1),
+            PadMode::Wrap => at.rem_euclid(size),
+            PadMode::Reflect => {
+                let period = (2 * (size - 1)).max(1);
+                let folded = at.rem_euclid(period);
+                folded.min(period - folded).min(size - 1)
+            }
+        };
+        (0..size).contains(&from).then_some(from as usize)
+    }
+
+    fn padded<E: Copy>(&self, input: &ArrayD<E>, constant: E, shape: &[usize]) -> OpResult<ArrayD<E>> {
+        let elements = ndarray::indices(IxDyn(shape)).into_iter().map(|index| {
+            let sources = (0..shape.len()).map(|axis| self.source(axis, index[axis], input.shape()[axis]));
+            sources.collect::<Option<Vec<usize>>>().map_or(constant, |at| input[&at[..]])
+        });
+        Ok(array(shape, elements.collect())?)
+    }
+}
+
+uniform! {
+    /// Parameters of `pad_each`.
+    pub struct PadParams {
+        shape: [[u32; 4]; 2], in_shape: [[i32; 4]; 2], in_strides: [[u32; 4]; 2], begin: [[i32; 4]; 2],
+        value: f32, count: u32,
+    }
+}
+
+/// One element an invocation.
+pub static PAD_EACH: Kernel = Kernel {
+    name: "pad_each",
+    source: include_str!("../../shaders/pad_each.wgsl"),
+    includes: &[],
+    params: PadParams::FIELDS,
+    combinations: || {
+        [PadMode::Constant(0.0), PadMode::Edge, PadMode::Reflect, PadMode::Wrap].map(|mode| vec![mode.part()]).to_vec()
+    },
+};
+
+impl PadMode {
+    fn part(self) -> Part {
+        match self {
+            PadMode::Constant(_) => part!("pad", "pad_constant"),
+            PadMode::Edge => part!("pad", "pad_edge"),
+            PadMode::Reflect => part!("pad", "pad_reflect"),
+            PadMode::Wrap => part!("pad", "pad_wrap"),
+        }
+    }
+}
+
+impl Operator for Pad {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let ty = required(inputs, 0)?;
+        let mut shape = Vec::with_capacity(ty.shape.len());
+        for (axis, &size) in ty.shape.iter().enumerate() {
+            let padded = size as isize + self.begin[axis] + self.end[axis];
+            let grows = self.begin[axis] > 0 || self.end[axis] > 0;
+            if padded < 0 || (size == 0 && grows && !matches!(self.mode, PadMode::Constant(_))) {
+                return invalid(format!("padding makes a dimension of {size} into one of {padded}"));
+            }
+            shape.push(padded as usize);
+        }
+        Ok(vec![TensorType { kind: ty.kind, shape }])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let input = required(inputs, 0)?;
+        let shape = self.infer(&[Some(&input.tensor_type())])?.remove(0).shape;
+        let constant = if let PadMode::Constant(value) = self.mode { f64::from(value) } else { 0.0 };
+        let padded = match input {
+            Tensor::Real(array) => Tensor::Real(self.padded(array, T::of(constant), &shape)?),
+            Tensor::Int(array) => Tensor::Int(self.padded(array, constant as i64, &shape)?),
+            Tensor::Bool(array) => Tensor::Bool(self.padded(array, constant != 0.0, &shape)?),
+        };
+        Ok(vec![padded])
+    }
+
+    /// The constant has no error.
+    fn error_bound(&self, _: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let error = required(errors, 0)?;
+        let shape = self.infer(&[Some(&TensorType::real(error.shape()))])?.remove(0).shape;
+        self.padded(error, 0.0, &shape)
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let types = node.input_types();
+        let in_shape = &real_type(&types, 0)?.shape;
+        if in_shape.len() > super::strided::MAX_RANK {
+            return unsupported(format!("a tensor of rank {}", in_shape.len()));
+        }
+        let (input, output) = (node.input(0)?, node.output(0)?);
+        let params = PadParams {
+            shape: vectors(node.output_type(0).shape.iter().map(|&size| size as u32), 1),
+            in_shape: vectors(in_shape.iter().map(|&size| size as i32), 1),
+            in_strides: vectors(row_major_strides(in_shape).iter().map(|&stride| stride as u32), 0),
+            begin: vectors(self.begin.iter().map(|&begin| begin as i32), 0),
+            value: if let PadMode::Constant(value) = self.mode { value } else { 0.0 },
+            count: node.count(output),
+        };
+        node.dispatch(&PAD_EACH, vec![self.mode.part()], params.count, params, output, &[input])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reflection_does_not_repeat_the_border_and_wrapping_continues_on_the_other_side() {
+        let input = Tensor::real(&[3], vec![1.0, 2.0, 3.0]).unwrap();
+        let padded = |mode| {
+            let pad = Pad { mode, begin: vec![2], end: vec![3] };
+            super::super::first_real(pad.reference::<f64>(&[Some(&input)]).unwrap())
+                .unwrap()
+                .into_raw_vec_and_offset()
+                .0
+        };
+        assert_eq!(padded(PadMode::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0, 2.0]);
+        assert_eq!(padded(PadMode::Wrap), [2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+        assert_eq!(padded(PadMode::Edge), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0]);
+        assert_eq!(padded(PadMode::Constant(9.0)), [9.0, 9.0, 1.0, 2.0, 3.0, 9.0, 9.0, 9.0]);
+    }
+}

@@ -1,0 +1,237 @@
+//! Max and average pooling, alone or as the end of a convolution's epilogue.
+
+use super::window::{Window, inside};
+use super::{Inputs, OpResult, Operator, image_shape, invalid, required, unsupported};
+use crate::bound::{FLUSH, U, gamma};
+use crate::kernels::{Kernel, Part};
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType};
+use crate::{part, uniform};
+use ndarray::{ArrayD, IxDyn};
+use rayon::prelude::*;
+
+/// What a pool makes of its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolKind {
+    /// The largest element; padding never wins. NaN wins always.
+    Max,
+    /// The mean of the elements inside the image, or of the whole window where padding counts as zeros.
+    Average {
+        /// Whether padding counts.
+        count_include_pad: bool,
+    },
+}
+
+/// `out[n, c, oy, ox]` = max or mean of `in[n, c, iy, ix]` over the window. Source: ONNX, MaxPool and AveragePool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// Maximum or mean.
+    pub kind: PoolKind,
+    /// Kernel, stride, dilation and padding.
+    pub window: Window,
+    /// Whether a last window that hangs over the end counts (`ceil_mode`).
+    pub ceil: bool,
+}
+
+impl Pool {
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let [_, _, h, w] = image_shape(&[Some(node.ty(0)?)], 0)?;
+        let window = Window::import(node, [h, w], None)?;
+        let ceil = node.flag("ceil_mode")?;
+        let kind = if node.op_type() == "MaxPool" {
+            // Only the optional indices would depend on the storage order.
+            node.int("storage_order", 0)?;
+            if node.output_count() > 1 {
+                return unsupported("the indices of the maxima are asked for");
+            }
+            PoolKind::Max
+        } else {
+            PoolKind::Average { count_include_pad: node.flag("count_include_pad")? }
+        };
+        node.finish(Pool { kind, window, ceil }, &[0])
+    }
+
+    /// Elements in a whole window.
+    pub fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// The pooled size of an image batch `[n, c, h, w]`.
+    pub fn output_shape(&self, [n, c, h, w]: [usize; 4]) -> OpResult<[usize; 4]> {
+        let size = if self.ceil { self.window.output_size_ceil([h, w]) } else { self.window.output_size([h, w]) };
+        let [h, w] = size?;
+        Ok([n, c, h, w])
+    }
+
+    /// Pools an image batch that [`Pool::output_shape`] accepts.
+    pub fn apply<T: Real>(&self, input: &ArrayD<T>) -> ArrayD<T> {
+        self.each_window(input, |plane, window| match self.kind {
+            PoolKind::Max => window.taps.iter().map(|&at| plane[at]).fold(T::neg_infinity(), maximum),
+            PoolKind::Average { .. } => window.taps.iter().map(|&at| plane[at]).sum::<T>() / T::of(window.count),
+        })
+    }
+
+    /// Carries the errors of an input to the pooled result: a maximum is off by no more than its worst element; a mean by
+    /// the mean of the errors, its sum's rounding and its division's (5 U).
+    pub fn carry(&self, input: &ArrayD<f64>, errors: &ArrayD<f64>) -> ArrayD<f64> {
+        let worst = |plane: &[f64], window: &InWindow| window.taps.iter().map(|&at| plane[at]).fold(0.0, f64::max);
+        match self.kind {
+            PoolKind::Max => self.each_window(errors, worst),
+            PoolKind::Average { .. } => {
+                let rounding = gamma(self.taps()) + 5.0 * U;
+                let mut carried = self.apply(errors);
+                let magnitudes = self.apply(&input.mapv(f64::abs));
+                carried.zip_mut_with(&magnitudes, |error, &mean| *error += rounding * mean + FLUSH);
+                carried
+            }
+        }
+    }
+
+    fn each_window<T: Real>(&self, input: &ArrayD<T>, reduce: impl Fn(&[T], &InWindow) -> T + Sync) -> ArrayD<T> {
+        let &[n, c, h, w] = input.shape() else { unreachable!("an image has rank 4") };
+        let shape = self.output_shape([n, c, h, w]).expect("inference accepted this shape");
+        let input = crate::tensor::row_major_slice(input);
+        let windows = self.windows([h, w], [shape[2], shape[3]]);
+        let mut output = vec![T::zero(); shape.iter().product()];
+        if !output.is_empty() {
+            output.par_chunks_mut(shape[2] * shape[3]).zip(input.par_chunks(h * w)).for_each(|(pooled, plane)| {
+                for (slot, window) in pooled.iter_mut().zip(&windows) {
+                    *slot = reduce(plane, window);
+                }
+            });
+        }
+        ArrayD::from_shape_vec(IxDyn(&shape), output).expect("one element for each window")
+    }
+
+    /// The elements of each window, by their place in the image: the same for every channel.
+    fn windows(&self, image: [usize; 2], out: [usize; 2]) -> Vec<InWindow> {
+        let [k_h, k_w] = self.window.kernel;
+        let padded = self.window.padded(image);
+        let mut windows = Vec::with_capacity(out[0] * out[1]);
+        for o in (0..out[0]).flat_map(|oy| (0..out[1]).map(move |ox| [oy, ox])) {
+            let sources = (0..k_h).flat_map(|ky| (0..k_w).map(move |kx| [ky, kx])).map(|k| self.window.source(o, k));
+            let taps: Vec<usize> = sources.clone().filter_map(|source| inside(source, image)).collect();
+            let pads = self.window.pads;
+            // A window that hangs over the padded image counts no more than lies within it.
+            let in_padded =
+                |[y, x]: [isize; 2]| inside([y + pads.top as isize, x + pads.left as isize], padded).is_some();
+            let count = match self.kind {
+                PoolKind::Average { count_include_pad: true } => sources.filter(|&source| in_padded(source)).count(),
+                _ => taps.len(),
+            };
+            windows.push(InWindow { taps, count: count as f64 });
+        }
+        windows
+    }
+
+    /// The part that pools what the kernel before it computes.
+    pub(super) fn store(&self) -> Part {
+        match self.kind {
+            PoolKind::Max => STORE_MAX,
+            PoolKind::Average { .. } => STORE_AVERAGE,
+        }
+    }
+}
+
+/// One window's elements inside the image, and the divisor of their mean.
+struct InWindow {
+    taps: Vec<usize>,
+    count: f64,
+}
+
+/// The larger, or NaN where either is.
+fn maximum<T: Real>(a: T, b: T) -> T {
+    if a.is_nan() || a >= b { a } else { b }
+}
+
+pub(super) const POOL_PARAMS: Part = part!("shared", "pool_params");
+pub(super) const STORE_MAX: Part = part!("shared", "store_max_pool");
+pub(super) const STORE_AVERAGE: Part = part!("shared", "store_average_pool");
+
+uniform! {
+    /// The pool at the end of a kernel, or the size of what is stored where there is none. It comes first in a kernel's
+    /// `Params`, and its size is a multiple of 16 bytes, as a nested struct's in WGSL must be.
+    pub struct PoolParams {
+        k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, dilation_h: u32, dilation_w: u32,
+        pad_top: i32, pad_left: i32, pad_bottom: u32, pad_right: u32, out_h: u32, out_w: u32,
+        count_include_pad: u32, reserved_0: u32, reserved_1: u32, reserved_2: u32,
+    }
+}
+
+impl PoolParams {
+    /// For an image of `[h, w]`; without a pool, that size is what is stored.
+    pub(super) fn new(pool: Option<&Pool>, [h, w]: [usize; 2]) -> Self {
+        let Some(pool) = pool else {
+            return PoolParams { out_h: h as u32, out_w: w as u32, ..PoolParams::default() };
+        };
+        let Window { kernel, stride, dilation, pads } = pool.window;
+        let [_, _, out_h, out_w] = pool.output_shape([1, 1, h, w]).expect("inference accepted this shape");
+        PoolParams {
+            k_h: kernel[0] as u32,
+            k_w: kernel[1] as u32,
+            stride_h: stride[0] as u32,
+            stride_w: stride[1] as u32,
+            dilation_h: dilation[0] as u32,
+            dilation_w: dilation[1] as u32,
+            pad_top: pads.top as i32,
+            pad_left: pads.left as i32,
+            pad_bottom: pads.bottom as u32,
+            pad_right: pads.right as u32,
+            out_h: out_h as u32,
+            out_w: out_w as u32,
+            count_include_pad: u32::from(pool.kind == PoolKind::Average { count_include_pad: true }),
+            ..PoolParams::default()
+        }
+    }
+}
+
+uniform! {
+    /// Parameters of `pool_window`.
+    pub struct PoolWindowParams { pool: PoolParams, out_c: u32, out_h: u32, out_w: u32, first_c: u32, count_c: u32, count: u32 }
+}
+
+/// One window an invocation.
+pub static POOL_WINDOW: Kernel = Kernel {
+    name: "pool_window",
+    source: include_str!("../../shaders/pool_window.wgsl"),
+    includes: &[POOL_PARAMS],
+    params: PoolWindowParams::FIELDS,
+    combinations: || vec![vec![STORE_MAX], vec![STORE_AVERAGE]],
+};
+
+impl Operator for Pool {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let pads = self.window.pads;
+        let extent = self.window.extent();
+        if pads.top.max(pads.bottom) >= extent[0] || pads.left.max(pads.right) >= extent[1] {
+            return invalid(format!("padding {pads:?} is as large as the window: it would hold nothing but padding"));
+        }
+        Ok(vec![TensorType::real(self.output_shape(image_shape(inputs, 0)?)?.to_vec())])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        Ok(vec![Tensor::Real(self.apply(required(inputs, 0)?.as_real()?))])
+    }
+
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        Ok(self.carry(required(inputs, 0)?.as_real()?, required(errors, 0)?))
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
+        let most = node.limits().max_loop_iterations as usize;
+        if self.taps() + self.window.kernel[0] > most {
+            return unsupported(format!("a window of {} elements; the limit is {most}", self.taps()));
+        }
+        let (input, output) = (node.input(0)?, node.output(0)?);
+        let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output));
+        let [out_c, out_h, out_w] = [c, h, w].map(|size| size as u32);
+        let params = PoolWindowParams { pool, out_c, out_h, out_w, first_c: 0, count_c: out_c, count };
+        node.dispatch(&POOL_WINDOW, vec![self.store()], count, params, output, &[input])
+    }
+
+    fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
+        outputs.iter().map(|ty| (ty.shape.iter().product::<usize>() * self.taps()) as u64).sum()
+    }
+}

@@ -1,0 +1,124 @@
+//! Every so many elements of a range in each dimension.
+
+use super::strided::{Walk, copy, row_major_strides};
+use super::{Inputs, OpResult, Operator, invalid, required};
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType, array, each_kind};
+
+/// What is taken of one dimension: `count` elements from `start` on, `step` apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Range {
+    pub start: usize,
+    pub step: isize,
+    pub count: usize,
+}
+
+/// One [`Range`] for each dimension. Source: ONNX, operator Slice.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// One for each dimension.
+    pub ranges: Vec<Range>,
+}
+
+impl Slice {
+    /// Starts, ends and axes were attributes before opset 10, and are inputs since, with steps.
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let shape = node.ty(0)?.shape.clone();
+        let (starts, ends, axes, steps) = if node.opset() < 10 {
+            (node.ints("starts")?, node.ints("ends")?, node.ints("axes")?, None)
+        } else {
+            (node.constant_ints(1)?, node.constant_ints(2)?, node.constant_ints(3)?, node.constant_ints(4)?)
+        };
+        let (Some(starts), Some(ends)) = (starts, ends) else {
+            return invalid("starts or ends are missing");
+        };
+        let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
+        if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+            return invalid("starts, ends, axes and steps differ in length");
+        }
+        let mut ranges: Vec<Range> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
+        for index in 0..starts.len() {
+            let axis = super::axis(axes[index], shape.len())?;
+            ranges[axis] = range(starts[index], ends[index], steps[index], shape[axis] as i64)?;
+        }
+        node.finish(Slice { ranges }, &[0])
+    }
+}
+
+/// ONNX's rule: negative positions count from the end, and what lies outside is brought to the nearest end.
+fn range(start: i64, end: i64, step: i64, size: i64) -> OpResult<Range> {
+    if step == 0 {
+        return invalid("a step of 0");
+    }
+    // A backward walk may start at the last element and end before the first one.
+    let (least, most) = if step > 0 { (0, size) } else { (-1, size - 1) };
+    let place = |position: i64, floor: i64| {
+        let from_start = if position < 0 { position.saturating_add(size) } else { position };
+        from_start.clamp(floor, most)
+    };
+    let (start, end) = (place(start, least.max(0).min(most)), place(end, least));
+    let distance = if step > 0 { end - start } else { start - end };
+    let count = if distance <= 0 { 0 } else { (distance as u64).div_ceil(step.unsigned_abs()) as usize };
+    // Steps beyond the tensor take one element at most; their size no longer matters.
+    let step = step.clamp(-(size + 1), size + 1) as isize;
+    Ok(Range { start: start.max(0) as usize, step, count })
+}
+
+impl Operator for Slice {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let ty = required(inputs, 0)?;
+        for (range, &size) in self.ranges.iter().zip(&ty.shape) {
+            let last = range.start as isize + range.step * (range.count.max(1) as isize - 1);
+            if range.count > 0 && (range.start >= size || last < 0 || last as usize >= size) {
+                return invalid(format!("range {range:?} leaves a dimension of {size}"));
+            }
+        }
+        Ok(vec![TensorType { kind: ty.kind, shape: self.ranges.iter().map(|range| range.count).collect() }])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let shape: Vec<usize> = self.ranges.iter().map(|range| range.count).collect();
+        let sliced = each_kind!(required(inputs, 0)?, source => {
+            let elements = ndarray::indices(ndarray::IxDyn(&shape)).into_iter().map(|index| {
+                let at: Vec<usize> = self.ranges.iter().enumerate()
+                    .map(|(axis, range)| (range.start as isize + range.step * index[axis] as isize) as usize)
+                    .collect();
+                source[&at[..]]
+            });
+            array(&shape, elements.collect())?
+        });
+        Ok(vec![sliced])
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let own = row_major_strides(&required(&node.input_types(), 0)?.shape);
+        let offset = self.ranges.iter().zip(&own).map(|(range, &stride)| range.start * stride as usize).sum();
+        let strides: Vec<isize> = self.ranges.iter().zip(&own).map(|(range, &stride)| range.step * stride).collect();
+        let shape = node.output_type(0).shape.clone();
+        let from = Walk { view: node.input(0)?, offset, strides: &strides };
+        let to = Walk { view: node.output(0)?, offset: 0, strides: &row_major_strides(&shape) };
+        copy(node, &shape, from, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_clamped_as_onnx_says() {
+        let cases = [
+            ((0, i64::MAX, 1), Range { start: 0, step: 1, count: 10 }),
+            ((-3, 100, 2), Range { start: 7, step: 2, count: 2 }),
+            ((-1, i64::MIN, -1), Range { start: 9, step: -1, count: 10 }),
+            ((20, 0, -4), Range { start: 9, step: -4, count: 3 }),
+            ((5, 5, 1), Range { start: 5, step: 1, count: 0 }),
+        ];
+        for ((start, end, step), expected) in cases {
+            assert_eq!(range(start, end, step, 10).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Softmax over neighbouring dimensions.
+
+use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use crate::bound::{FLUSH, U, gamma};
+use crate::kernels::{Kernel, WORKGROUP};
+use crate::onnx::OnnxNode;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::uniform;
+use ndarray::ArrayD;
+
+/// `exp(x - max) / sum of exp(x - max)` over each row. Source: ONNX, operator Softmax.
+#[derive(Debug, Clone)]
+pub struct Softmax {
+    /// The first and one past the last of the dimensions that make a row.
+    pub axes: std::ops::Range<usize>,
+}
+
+impl Softmax {
+    /// Before opset 13 a row was everything from the axis on; since, it is the axis alone.
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let rank = node.ty(0)?.shape.len();
+        let axes = if node.opset() < 13 {
+            super::axis(node.int("axis", 1)?, rank)?..rank
+        } else {
+            let axis = super::axis(node.int("axis", -1)?, rank)?;
+            axis..axis + 1
+        };
+        node.finish(Softmax { axes }, &[0])
+    }
+
+    fn split(&self, shape: &[usize]) -> [usize; 3] {
+        let Self { axes } = self;
+        [&shape[..axes.start], &shape[axes.clone()], &shape[axes.end..]].map(|sizes| sizes.iter().product())
+    }
+
+    /// Hands each row's places to `each`.
+    fn each_row(&self, shape: &[usize], mut each: impl FnMut(&[usize])) {
+        let [outer, row, inner] = self.split(shape);
+        for o in 0..outer {
+            for i in 0..inner {
+                let places: Vec<usize> = (0..row).map(|r| (o * row + r) * inner + i).collect();
+                each(&places);
+            }
+        }
+    }
+}
+
+uniform! {
+    /// Parameters of `softmax_rows`.
+    pub struct SoftmaxParams { rows: u32, row: u32, inner: u32 }
+}
+
+/// One row a workgroup.
+pub static SOFTMAX_ROWS: Kernel = Kernel {
+    name: "softmax_rows",
+    source: include_str!("../../shaders/softmax_rows.wgsl"),
+    includes: &[],
+    params: SoftmaxParams::FIELDS,
+    combinations: || vec![vec![]],
+};
+
+impl Operator for Softmax {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let ty = real_type(inputs, 0)?;
+        if self.axes.end > ty.shape.len() {
+            return invalid(format!("{ty} has no axes {:?}", self.axes));
+        }
+        Ok(vec![ty.clone()])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let input = required(inputs, 0)?.as_real()?;
+        let x = row_major_slice(input);
+        let mut y = vec![T::zero(); x.len()];
+        self.each_row(input.shape(), |row| {
+            let most = row.iter().map(|&at| x[at]).fold(T::neg_infinity(), T::max);
+            row.iter().for_each(|&at| y[at] = (x[at] - most).exp());
+            let sum: T = row.iter().map(|&at| y[at]).sum();
+            row.iter().for_each(|&at| y[at] /= sum);
+        });
+        Ok(vec![Tensor::Real(array(input.shape(), y)?)])
+    }
+
+    /// With d = x - max: each exponential is off by (6 + 4|d|) U and by |d| U of its argument, relative; the sum by the
+    /// mean of that over the row and by gamma; the division by 5 U. Inputs off by e change a result by exp(2e) - 1.
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let input = required(inputs, 0)?.as_real()?;
+        let y = self.reference(inputs)?.remove(0);
+        let (x, error) = (row_major_slice(input), row_major_slice(required(errors, 0)?));
+        let y = row_major_slice(y.as_real()?);
+        let mut bound = vec![0.0; x.len()];
+        self.each_row(input.shape(), |row| {
+            let most = row.iter().map(|&at| x[at]).fold(f64::NEG_INFINITY, f64::max);
+            let worst = row.iter().map(|&at| error[at]).fold(0.0, f64::max);
+            let exponential = |at: usize| (6.0 + 5.0 * (most - x[at] + 2.0 * worst)) * U;
+            let sum: f64 = row.iter().map(|&at| y[at] * exponential(at)).sum();
+            for &at in row {
+                let relative = (2.0 * worst).exp_m1() + exponential(at) + sum + gamma(row.len()) + 6.0 * U;
+                bound[at] = y[at] * relative * (1.0 + 1e-3) + FLUSH;
+            }
+        });
+        Ok(array(input.shape(), bound)?)
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let [outer, row, inner] = self.split(&real_type(&node.input_types(), 0)?.shape);
+        // Three walks over the row.
+        let most = u64::from(node.limits().max_loop_iterations / 3) * u64::from(WORKGROUP);
+        if row as u64 > most {
+            return unsupported(format!("a row of {row} elements; the most is {most}"));
+        }
+        if row == 0 {
+            return invalid("an empty row");
+        }
+        let (input, output) = (node.input(0)?, node.output(0)?);
+        let rows = (outer * inner) as u32;
+        let params = SoftmaxParams { rows, row: row as u32, inner: inner as u32 };
+        node.dispatch_groups(&SOFTMAX_ROWS, vec![], rows, params, output, &[input])
+    }
+
+    fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
+        outputs.iter().map(|ty| 4 * ty.shape.iter().product::<usize>() as u64).sum()
+    }
+}

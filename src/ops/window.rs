@@ -1,0 +1,235 @@
+//! The sliding window of convolutions and pools: kernel size, stride, dilation and padding, rows before columns.
+
+use super::{OpResult, invalid};
+use crate::onnx::OnnxNode;
+
+/// Rows and columns of padding on each side of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[allow(missing_docs)]
+pub struct Pads {
+    pub top: usize,
+    pub left: usize,
+    pub bottom: usize,
+    pub right: usize,
+}
+
+/// A window of `kernel` taps, `dilation` apart, that moves by `stride` over a padded image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub struct Window {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    pub pads: Pads,
+}
+
+/// How ONNX's `auto_pad` asks for padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoPad {
+    /// By the `pads` attribute.
+    NotSet,
+    /// None.
+    Valid,
+    /// As much as makes the output `ceil(input / stride)` large, an odd row or column at the end.
+    SameUpper,
+    /// The same, with the odd row or column at the beginning.
+    SameLower,
+}
+
+/// No attribute may exceed this: sums of a few products of such numbers stay far inside 64 bits.
+const LARGEST: i64 = 1 << 31;
+
+impl Window {
+    /// Reads `kernel_shape`, `strides`, `dilations`, `pads` and `auto_pad`, and resolves the padding for an input of
+    /// `[h, w]`. `weights` is the kernel's size where a weight tensor tells it.
+    pub(crate) fn import(node: &mut OnnxNode<'_>, input: [usize; 2], weights: Option<[usize; 2]>) -> OpResult<Self> {
+        let stated = node.ints("kernel_shape")?.map(|sizes| pair("kernel_shape", &sizes, 1)).transpose()?;
+        let kernel = match (stated, weights) {
+            (Some(stated), Some(weights)) if stated != weights => {
+                return invalid(format!("kernel_shape {stated:?} differs from the weights' {weights:?}"));
+            }
+            (Some(kernel), _) | (None, Some(kernel)) => kernel,
+            (None, None) => return invalid("kernel_shape is missing"),
+        };
+        if kernel.contains(&0) {
+            return invalid("the kernel has no taps");
+        }
+        let stride = pair("strides", &node.ints("strides")?.unwrap_or_else(|| vec![1, 1]), 1)?;
+        let dilation = pair("dilations", &node.ints("dilations")?.unwrap_or_else(|| vec![1, 1]), 1)?;
+        let (auto_pad, explicit) = padding(node)?;
+        let pads = resolve_padding(auto_pad, explicit, input, kernel, stride, dilation);
+        Ok(Window { kernel, stride, dilation, pads })
+    }
+
+    /// A window that sees one pixel at a time.
+    pub fn pointwise() -> Self {
+        Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: Pads::default() }
+    }
+
+    /// Pixels that the dilated kernel spans.
+    pub fn extent(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.kernel[axis] - 1) * self.dilation[axis] + 1)
+    }
+
+    /// The padded image's size.
+    pub fn padded(&self, input: [usize; 2]) -> [usize; 2] {
+        [input[0] + self.pads.top + self.pads.bottom, input[1] + self.pads.left + self.pads.right]
+    }
+
+    /// Positions of the window that lie within the padded image.
+    pub fn output_size(&self, input: [usize; 2]) -> OpResult<[usize; 2]> {
+        self.positions(input, |room, stride| room / stride)
+    }
+
+    /// The same, where a last position that hangs over the end counts too, unless it would start in the padding
+    /// (`ceil_mode`).
+    pub fn output_size_ceil(&self, input: [usize; 2]) -> OpResult<[usize; 2]> {
+        let starts = [input[0] + self.pads.top, input[1] + self.pads.left];
+        let mut size = self.positions(input, usize::div_ceil)?;
+        for axis in 0..2 {
+            if (size[axis] - 1) * self.stride[axis] >= starts[axis] && size[axis] > 1 {
+                size[axis] -= 1;
+            }
+        }
+        Ok(size)
+    }
+
+    fn positions(&self, input: [usize; 2], steps: impl Fn(usize, usize) -> usize) -> OpResult<[usize; 2]> {
+        let (padded, extent) = (self.padded(input), self.extent());
+        if (0..2).any(|axis| padded[axis] < extent[axis]) {
+            let [kernel, image] = [extent, padded].map(|[h, w]| format!("{h}x{w}"));
+            return invalid(format!("the kernel spans {kernel} pixels, more than the padded image's {image}"));
+        }
+        Ok([0, 1].map(|axis| steps(padded[axis] - extent[axis], self.stride[axis]) + 1))
+    }
+
+    /// The input row and column under tap `k` at output position `o`; either may lie in the padding.
+    pub fn source(&self, o: [usize; 2], k: [usize; 2]) -> [isize; 2] {
+        let before = [self.pads.top, self.pads.left];
+        [0, 1]
+            .map(|axis| (o[axis] * self.stride[axis] + k[axis] * self.dilation[axis]) as isize - before[axis] as isize)
+    }
+}
+
+/// A pixel's place in its channel, or nothing where it lies outside the image.
+pub fn inside([y, x]: [isize; 2], [h, w]: [usize; 2]) -> Option<usize> {
+    let within = y >= 0 && x >= 0 && (y as usize) < h && (x as usize) < w;
+    within.then(|| y as usize * w + x as usize)
+}
+
+/// Turns `auto_pad` or explicit pads into four numbers: the only place where padding is decided.
+///
+/// SAME makes the output `ceil(input / stride)` in each dimension; the total padding that takes is split in halves, and
+/// an odd pixel goes to the end (upper) or to the beginning (lower). Source: ONNX, operator Conv.
+pub fn resolve_padding(
+    auto_pad: AutoPad,
+    explicit: Pads,
+    input: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+) -> Pads {
+    let total = |axis: usize| {
+        let output = input[axis].div_ceil(stride[axis]);
+        let span = (output.max(1) - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
+        span.saturating_sub(input[axis])
+    };
+    match auto_pad {
+        AutoPad::NotSet => explicit,
+        AutoPad::Valid => Pads::default(),
+        AutoPad::SameUpper | AutoPad::SameLower => {
+            let [fewer, more] = [[total(0) / 2, total(1) / 2], [total(0).div_ceil(2), total(1).div_ceil(2)]];
+            let (begin, end) = if auto_pad == AutoPad::SameUpper { (fewer, more) } else { (more, fewer) };
+            Pads { top: begin[0], left: begin[1], bottom: end[0], right: end[1] }
+        }
+    }
+}
+
+/// The `auto_pad` and `pads` attributes; both at once contradict each other.
+pub(crate) fn padding(node: &mut OnnxNode<'_>) -> OpResult<(AutoPad, Pads)> {
+    let auto_pad = match node.string("auto_pad", "NOTSET")?.as_str() {
+        "NOTSET" | "" => AutoPad::NotSet,
+        "VALID" => AutoPad::Valid,
+        "SAME_UPPER" => AutoPad::SameUpper,
+        "SAME_LOWER" => AutoPad::SameLower,
+        other => return invalid(format!("auto_pad '{other}' is none of NOTSET, VALID, SAME_UPPER, SAME_LOWER")),
+    };
+    let stated = node.ints("pads")?;
+    if auto_pad != AutoPad::NotSet && stated.as_ref().is_some_and(|pads| pads.iter().any(|&pad| pad != 0)) {
+        return invalid("auto_pad and pads are both given");
+    }
+    let [top, left, bottom, right] = match stated.as_deref() {
+        None => [0; 4],
+        Some(&[top, left, bottom, right]) => {
+            let mut pads = [0; 4];
+            for (pad, given) in pads.iter_mut().zip([top, left, bottom, right]) {
+                *pad = within("pads", given, 0)?;
+            }
+            pads
+        }
+        Some(other) => return invalid(format!("pads has {} numbers; an image takes 4", other.len())),
+    };
+    Ok((auto_pad, Pads { top, left, bottom, right }))
+}
+
+/// Two sizes, rows and columns.
+pub(crate) fn pair(name: &str, values: &[i64], least: i64) -> OpResult<[usize; 2]> {
+    match *values {
+        [rows, columns] => Ok([within(name, rows, least)?, within(name, columns, least)?]),
+        _ => invalid(format!("{name} has {} numbers; an image takes 2", values.len())),
+    }
+}
+
+fn within(name: &str, value: i64, least: i64) -> OpResult<usize> {
+    if (least..LARGEST).contains(&value) {
+        return Ok(value as usize);
+    }
+    invalid(format!("{name} has {value}; it must be {least} or more, and below {LARGEST}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_padding_yields_the_ceiling_of_input_by_stride_for_every_small_window() {
+        for (input, kernel, stride, dilation) in itertools(1..12, 1..8, 1..8, 1..4) {
+            let [i, k, s, d] = [[input, 13], [kernel, 3], [stride, 2], [dilation, 1]];
+            for auto_pad in [AutoPad::SameUpper, AutoPad::SameLower] {
+                let pads = resolve_padding(auto_pad, Pads::default(), i, k, s, d);
+                let window = Window { kernel: k, stride: s, dilation: d, pads };
+                let rows = input.div_ceil(stride);
+                let [least, most] = [pads.top.min(pads.bottom), pads.top.max(pads.bottom)];
+                assert!(most - least <= 1, "halves of one total");
+                assert_eq!(pads.bottom >= pads.top, auto_pad == AutoPad::SameUpper || pads.bottom == pads.top);
+                // A stride beyond the kernel needs no padding, and may leave rows over.
+                assert_eq!(window.output_size(i).unwrap()[0], rows, "{i:?} {window:?}");
+            }
+        }
+    }
+
+    type Four = std::ops::Range<usize>;
+    fn itertools(a: Four, b: Four, c: Four, d: Four) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        a.flat_map(move |w| {
+            let (c, d) = (c.clone(), d.clone());
+            b.clone().flat_map(move |x| {
+                let d = d.clone();
+                c.clone().flat_map(move |y| d.clone().map(move |z| (w, x, y, z)))
+            })
+        })
+    }
+
+    #[test]
+    fn a_last_window_that_would_start_in_the_padding_is_dropped() {
+        let pads = Pads { top: 0, left: 0, bottom: 1, right: 1 };
+        let window = Window { kernel: [1, 2], stride: [2, 2], dilation: [1, 1], pads };
+        // Rows: 0, 2 and, by rounding up, 4: row 4 is the padding below 4 rows.
+        assert_eq!(window.output_size_ceil([4, 5]).unwrap(), [2, 3]);
+    }
+
+    #[test]
+    fn a_kernel_larger_than_the_padded_image_is_invalid() {
+        let window = Window { kernel: [5, 1], ..Window::pointwise() };
+        assert!(window.output_size([4, 4]).is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! What does not depend on the network's inputs is computed once, when shapes are bound; its nodes are dropped here.
+
+use crate::graph::{Graph, ValueId};
+use crate::ops::{Op, OpResult};
+use crate::tensor::Tensor;
+
+/// The result of an operation on constants, computed in f64 and rounded once; nothing where an input is not constant.
+pub fn value_of(graph: &Graph, op: &Op, inputs: &[Option<ValueId>]) -> OpResult<Option<Tensor>> {
+    let constants: Option<Vec<_>> = inputs
+        .iter()
+        .map(|input| input.map(|id| graph.value(id).constant.as_deref()).map_or(Some(None), |c| c.map(Some)))
+        .collect();
+    let Some(constants) = constants.filter(|constants| !constants.is_empty()) else { return Ok(None) };
+    let wide: Vec<Option<Tensor<f64>>> = constants.iter().map(|constant| constant.map(Tensor::cast)).collect();
+    let outputs = op.reference(&wide.iter().map(Option::as_ref).collect::<Vec<_>>())?;
+    Ok(outputs.into_iter().next().map(|tensor| tensor.cast()))
+}
+
+/// Drops the nodes whose results are all constants, and what nothing reads.
+pub(super) fn run(graph: &mut Graph) {
+    let before = graph.nodes.len();
+    let mut folded = Vec::new();
+    let values = &graph.values;
+    graph.nodes.retain(|node| {
+        let constant = node.outputs.iter().all(|id| values[id.0].constant.is_some());
+        if constant {
+            folded.push(node.name.clone());
+        }
+        !constant
+    });
+    let dead = drop_unread(graph);
+    if before > graph.nodes.len() {
+        let folded = folded.len();
+        graph
+            .notes
+            .push(format!("constant folding: {folded} of {before} nodes computed at load, {dead} that nothing reads"));
+    }
+}
+
+fn drop_unread(graph: &mut Graph) -> usize {
+    let mut read = vec![false; graph.values.len()];
+    for id in &graph.outputs {
+        read[id.0] = true;
+    }
+    let mut kept = Vec::with_capacity(graph.nodes.len());
+    let mut dead = 0;
+    while let Some(node) = graph.nodes.pop() {
+        if node.outputs.iter().any(|id| read[id.0]) {
+            node.inputs.iter().flatten().for_each(|id| read[id.0] = true);
+            kept.push(node);
+        } else {
+            dead += 1;
+        }
+    }
+    kept.reverse();
+    graph.nodes = kept;
+    dead
+}

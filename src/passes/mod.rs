@@ -1,0 +1,147 @@
+//! Graph -> graph. A pass never changes what a graph computes, only how many tensors that takes.
+
+pub mod fold_constants;
+mod fuse_activation;
+mod fuse_batch_norm;
+mod fuse_bias;
+mod fuse_pool;
+mod fuse_residual;
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node};
+use crate::ops::{Op, epilogue::Epilogue};
+
+/// One rewriting of a graph.
+pub struct Pass {
+    /// Its name, as `--fuse` takes it.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    run: fn(&mut Graph),
+}
+
+/// Every pass, in the order in which they run: what comes first in an epilogue is fused first.
+pub static PASSES: [Pass; 5] = [
+    Pass {
+        name: "batch-norm",
+        summary: "BatchNormalization into the convolution before it",
+        run: fuse_batch_norm::run,
+    },
+    Pass {
+        name: "bias",
+        summary: "addition of a constant into the convolution or product before it",
+        run: fuse_bias::run,
+    },
+    Pass { name: "residual", summary: "addition of a tensor into the convolution before it", run: fuse_residual::run },
+    Pass { name: "activation", summary: "activation into the operator before it", run: fuse_activation::run },
+    Pass { name: "pool", summary: "MaxPool and AveragePool into the convolution before them", run: fuse_pool::run },
+];
+
+/// Which passes run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fusion(Vec<&'static str>);
+
+impl Fusion {
+    /// Every pass.
+    pub fn all() -> Self {
+        Fusion(PASSES.iter().map(|pass| pass.name).collect())
+    }
+
+    /// No pass.
+    pub fn none() -> Self {
+        Fusion(Vec::new())
+    }
+
+    /// The passes of these names.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a name that is not one of [`PASSES`].
+    pub fn only<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let known = |name: &str| PASSES.iter().map(|pass| pass.name).find(|known| *known == name);
+        let list = || PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
+        let unknown = |name: &str| Error::Usage(format!("no pass is named '{name}'; there are {}", list()));
+        names.into_iter().map(|name| known(name).ok_or_else(|| unknown(name))).collect::<Result<_>>().map(Fusion)
+    }
+}
+
+/// Folds constants and runs the chosen passes.
+///
+/// # Errors
+/// [`Error::Internal`] where a pass left an invalid graph: a bug.
+pub fn optimize(mut graph: Graph, fusion: &Fusion) -> Result<Graph> {
+    fold_constants::run(&mut graph);
+    for pass in PASSES.iter().filter(|pass| fusion.0.contains(&pass.name)) {
+        (pass.run)(&mut graph);
+        graph.validate()?;
+    }
+    Ok(graph)
+}
+
+/// How a producer changes when it takes its consumer in. The graph is there to add constants to.
+type Change = Box<dyn FnOnce(&mut Graph, &mut Node)>;
+
+/// Offers each pair of a node and its only reader to `fuse`, in order, and merges those for which it returns a change. A
+/// reason not to fuse is noted at the producer; `None` says that the pair does not concern the pass.
+fn fuse_pairs(graph: &mut Graph, fuse: impl Fn(&Graph, &Node, &Node) -> Option<Result<Change, String>>) {
+    let mut index = 0;
+    while index < graph.nodes.len() {
+        match pair(graph, index, &fuse) {
+            Some((consumer, Ok(change))) => absorb(graph, index, consumer, change),
+            Some((consumer, Err(reason))) => {
+                let note = format!("{}: {reason}", graph.nodes[consumer].name);
+                let notes = &mut graph.nodes[index].not_fused_because;
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+                index += 1;
+            }
+            None => index += 1,
+        }
+    }
+}
+
+fn pair(
+    graph: &Graph,
+    index: usize,
+    fuse: &impl Fn(&Graph, &Node, &Node) -> Option<Result<Change, String>>,
+) -> Option<(usize, Result<Change, String>)> {
+    let node = &graph.nodes[index];
+    let &[output] = &node.outputs[..] else { return None };
+    match graph.sole_consumer(output) {
+        Ok(consumer) => fuse(graph, node, &graph.nodes[consumer]).map(|change| (consumer, change)),
+        // Had it been the only reader, would this pass have fused one of them?
+        Err(reason) => graph
+            .consumers(output)
+            .find(|&consumer| matches!(fuse(graph, node, &graph.nodes[consumer]), Some(Ok(_))))
+            .map(|consumer| (consumer, Err(reason.to_string()))),
+    }
+}
+
+/// The producer takes the consumer's place and name of result. Nothing between the two reads the producer's own result.
+fn absorb(graph: &mut Graph, producer: usize, consumer: usize, change: Change) {
+    let mut node = graph.nodes.remove(producer);
+    change(graph, &mut node);
+    let place = &mut graph.nodes[consumer - 1];
+    node.outputs.clone_from(&place.outputs);
+    node.fused.push(place.name.clone());
+    node.fused.append(&mut place.fused);
+    node.not_fused_because.append(&mut place.not_fused_because);
+    *place = node;
+}
+
+/// The epilogue of a convolution, transposed or not.
+fn epilogue(op: &Op) -> Option<&Epilogue> {
+    match op {
+        Op::Conv(conv) => Some(&conv.epilogue),
+        Op::ConvTranspose(conv) => Some(&conv.epilogue),
+        _ => None,
+    }
+}
+
+fn epilogue_mut(op: &mut Op) -> Option<&mut Epilogue> {
+    match op {
+        Op::Conv(conv) => Some(&mut conv.epilogue),
+        Op::ConvTranspose(conv) => Some(&mut conv.epilogue),
+        _ => None,
+    }
+}

@@ -1,0 +1,216 @@
+//! Graph -> [`Plan`]: which kernels run, in which order, on which buffers. Plain data: no wgpu type and no device, so a
+//! plan can be printed, tested, diffed and costed anywhere.
+
+mod lowering;
+mod slots;
+
+pub use lowering::Lowering;
+
+use crate::error::{Error, Result, UnsupportedNode};
+use crate::graph::{Graph, ValueId};
+use crate::kernels::Variant;
+use crate::ops::Problem;
+use crate::tensor::{Tensor, TensorType};
+use std::fmt;
+use std::sync::Arc;
+
+/// The device properties that planning depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest range of a buffer that one binding may see, in bytes.
+    pub max_storage_buffer_binding_size: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer_size: u64,
+    /// Largest number of workgroups in each dimension of a dispatch.
+    pub max_compute_workgroups_per_dimension: u32,
+    /// Alignment of a binding's offset within its buffer, in bytes.
+    pub min_storage_buffer_offset_alignment: u32,
+    /// Loop iterations that one invocation may make. Mesa 22.3's software Vulkan silently stops all loops of an invocation
+    /// together after 65,535, and long dispatches trip watchdogs elsewhere, so longer sums are split over dispatches.
+    pub max_loop_iterations: u32,
+}
+
+impl Default for Limits {
+    /// What WebGPU guarantees on every adapter.
+    fn default() -> Self {
+        Limits {
+            max_storage_buffer_binding_size: 128 << 20,
+            max_buffer_size: 256 << 20,
+            max_compute_workgroups_per_dimension: 65_535,
+            min_storage_buffer_offset_alignment: 256,
+            max_loop_iterations: 60_000,
+        }
+    }
+}
+
+/// An index into [`Plan::buffers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub usize);
+
+/// One device buffer.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    /// What it holds, for labels and messages.
+    pub label: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its contents where they are known at load (packed weights); none for a slot that tensors share in turn.
+    pub contents: Option<Arc<Vec<f32>>>,
+}
+
+/// A range of a buffer, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Where the range starts.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// One launch of a kernel. Bindings: 0 uniform parameters, 1 the output (read-write), 2 and up the inputs (read).
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// What runs.
+    pub variant: Variant,
+    /// Workgroups in x, y and z.
+    pub groups: [u32; 3],
+    /// The kernel's `Params`, as laid out in WGSL's uniform address space.
+    pub params: Vec<u8>,
+    /// Binding 1.
+    pub output: View,
+    /// Bindings 2 and up.
+    pub inputs: Vec<View>,
+}
+
+/// A named tensor of reals and where it lies on the device.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// The value's name in the graph.
+    pub name: String,
+    /// The value in the graph.
+    pub value: ValueId,
+    /// Kind and shape.
+    pub ty: TensorType,
+    /// Its bytes: row-major f32.
+    pub view: View,
+}
+
+/// A result of the network: computed on the device, or known since load.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Read back after the last step.
+    Computed(Port),
+    /// The same for every input.
+    Constant(String, Arc<Tensor>),
+}
+
+/// One node of the graph: the dispatches that compute it (none where it only renames or reshapes its input).
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The node's index in the graph that was planned.
+    pub node: usize,
+    /// The node's name.
+    pub name: String,
+    /// The node's operator.
+    pub op: &'static str,
+    /// The nodes of the original model that were fused into this one.
+    pub fused: Vec<String>,
+    /// Why a neighbour was not fused.
+    pub not_fused_because: Vec<String>,
+    /// What runs, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// What the step computes.
+    pub outputs: Vec<Port>,
+    /// Arithmetic: one multiply-add is 2 flops.
+    pub flops: u64,
+    /// Bytes of the tensors read and written, each counted once.
+    pub bytes: u64,
+}
+
+/// Everything that a device needs to run a network.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Device buffers: packed weights and shared slots.
+    pub buffers: Vec<Buffer>,
+    /// What runs, in order.
+    pub steps: Vec<Step>,
+    /// What the caller supplies.
+    pub inputs: Vec<Port>,
+    /// What the caller gets back.
+    pub outputs: Vec<Output>,
+}
+
+impl Plan {
+    /// Every dispatch, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.steps.iter().flat_map(|step| &step.dispatches)
+    }
+
+    /// Bytes of packed weights.
+    pub fn weights_bytes(&self) -> u64 {
+        self.buffers.iter().filter(|buffer| buffer.contents.is_some()).map(|buffer| buffer.bytes).sum()
+    }
+
+    /// Bytes of all device buffers that hold tensors, weights included.
+    pub fn peak_bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| buffer.bytes).sum()
+    }
+
+    /// Arithmetic of one run; one multiply-add is 2 flops.
+    pub fn flops(&self) -> u64 {
+        self.steps.iter().map(|step| step.flops).sum()
+    }
+
+    /// Bytes of the tensors that the steps read and write.
+    pub fn bytes(&self) -> u64 {
+        self.steps.iter().map(|step| step.bytes).sum()
+    }
+}
+
+/// Chooses kernels, buffers and grids for an optimised graph on a device with these limits.
+///
+/// # Errors
+/// [`Error::Unsupported`] lists every node without a device form; [`Error::DeviceLimit`] names a tensor that does not fit.
+pub fn plan(graph: &Graph, limits: &Limits) -> Result<Plan> {
+    let mut lowering = Lowering::new(graph, limits);
+    let mut unsupported = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        match lowering.step(index) {
+            Ok(()) => {}
+            Err(Problem::Unsupported(reason)) => unsupported.push(UnsupportedNode {
+                node: node.name.clone(),
+                op_type: node.op.name().to_string(),
+                reason,
+            }),
+            Err(problem) => return Err(problem.at(&node.name)),
+        }
+    }
+    if !unsupported.is_empty() {
+        return Err(Error::Unsupported { file: graph.name.clone(), nodes: unsupported });
+    }
+    slots::assign(lowering.finish()?, limits)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let output = step.outputs.first().map(|port| port.ty.to_string()).unwrap_or_default();
+            writeln!(f, "{} {} -> {output}", step.op, crate::error::escape(&step.name))?;
+            for dispatch in &step.dispatches {
+                let [x, y, z] = dispatch.groups;
+                writeln!(f, "    {} groups {x}x{y}x{z}", dispatch.variant)?;
+            }
+        }
+        writeln!(
+            f,
+            "{} dispatches, {} flops, {} bytes moved, {} bytes of weights, {} bytes in all",
+            self.dispatches().count(),
+            self.flops(),
+            self.bytes(),
+            self.weights_bytes(),
+            self.peak_bytes()
+        )
+    }
+}
