@@ -13,6 +13,7 @@ import numpy
 import onnx
 import onnxruntime
 
+sys.dont_write_bytecode = True  # no __pycache__ beside the network
 import train
 
 

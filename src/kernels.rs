@@ -63,8 +63,9 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 11] = [
+pub static KERNELS: [&Kernel; 12] = [
     &ops::conv::CONV_DIRECT,
+    &ops::conv::CONV_TILE,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
     &ops::pool::POOL_WINDOW,
     &ops::matmul::MATMUL_DIRECT,

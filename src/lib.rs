@@ -8,6 +8,7 @@
 //! ```
 
 pub mod bound;
+pub mod compare;
 pub mod cpu;
 pub mod error;
 pub mod files;

@@ -4,7 +4,7 @@
 mod lowering;
 mod slots;
 
-pub use lowering::Lowering;
+pub use lowering::{Lowering, Packing};
 
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::{Graph, ValueId};

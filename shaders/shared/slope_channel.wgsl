@@ -1,4 +1,4 @@
 // The activation's first parameter is the channel's slope.
 fn activation_parameter(oc: u32) -> f32 {
-    return weights[p.slope_at + oc - p.first_c];
+    return slope_of(oc);
 }

@@ -22,7 +22,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { checked: false, timeout: Duration::from_secs(30) }
+        Options { checked: false, timeout: Duration::from_secs(120) }
     }
 }
 

@@ -14,57 +14,75 @@ use std::collections::{HashMap, HashSet};
 /// Reads one node and adds what it means to the graph.
 type Import = fn(&mut OnnxNode<'_>) -> OpResult<()>;
 
-/// ONNX's operators that this engine knows, and who reads them.
-pub static OPERATORS: &[(&str, Import)] = &[
-    ("Add", Binary::import),
-    ("AveragePool", Pool::import),
-    ("BatchNormalization", BatchNormalization::import),
-    ("Cast", Host::import_cast),
-    ("Celu", Activation::import),
-    ("Clip", Activation::import),
-    ("Concat", Concat::import),
-    ("Constant", Host::import_constant),
-    ("ConstantOfShape", Host::import_constant_of_shape),
-    ("Conv", Conv::import),
-    ("ConvTranspose", ConvTranspose::import),
-    ("DepthToSpace", Transpose::import_depth_to_space),
-    ("Div", Binary::import),
-    ("Dropout", Reshape::import_identity),
-    ("Elu", Activation::import),
-    ("Expand", Host::import_expand),
-    ("Flatten", Reshape::import_flatten),
-    ("Gather", Host::import_gather),
-    ("Gelu", Activation::import),
-    ("Gemm", MatMul::import_gemm),
-    ("GlobalAveragePool", Reduce::import_global_pool),
-    ("GlobalMaxPool", Reduce::import_global_pool),
-    ("HardSigmoid", Activation::import),
-    ("HardSwish", Activation::import),
-    ("Identity", Reshape::import_identity),
-    ("LeakyRelu", Activation::import),
-    ("MatMul", MatMul::import_matmul),
-    ("MaxPool", Pool::import),
-    ("Mish", Activation::import),
-    ("Mul", Binary::import),
-    ("PRelu", Binary::import),
-    ("Pad", Pad::import),
-    ("Relu", Activation::import),
-    ("Reshape", Reshape::import),
-    ("Selu", Activation::import),
-    ("Shape", Host::import_shape),
-    ("Sigmoid", Activation::import),
-    ("Slice", Slice::import),
-    ("Softmax", Softmax::import),
-    ("Softplus", Activation::import),
-    ("Softsign", Activation::import),
-    ("Squeeze", Reshape::import_squeeze),
-    ("Sub", Binary::import),
-    ("Sum", Binary::import_sum),
-    ("Swish", Activation::import),
-    ("Tanh", Activation::import),
-    ("ThresholdedRelu", Activation::import),
-    ("Transpose", Transpose::import),
-    ("Unsqueeze", Reshape::import_unsqueeze),
+/// What an operator is for, as the README's table groups them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Family {
+    Convolution,
+    Pooling,
+    Activation,
+    Normalization,
+    Product,
+    Arithmetic,
+    /// Moves elements.
+    Layout,
+    /// Moves nothing: the same elements under another shape.
+    Shape,
+    /// Computed on the host when shapes are bound.
+    Host,
+}
+
+/// ONNX's operators that this engine knows, what they are for, and who reads them.
+pub static OPERATORS: &[(&str, Family, Import)] = &[
+    ("Add", Family::Arithmetic, Binary::import),
+    ("AveragePool", Family::Pooling, Pool::import),
+    ("BatchNormalization", Family::Normalization, BatchNormalization::import),
+    ("Cast", Family::Host, Host::import_cast),
+    ("Celu", Family::Activation, Activation::import),
+    ("Clip", Family::Activation, Activation::import),
+    ("Concat", Family::Layout, Concat::import),
+    ("Constant", Family::Host, Host::import_constant),
+    ("ConstantOfShape", Family::Host, Host::import_constant_of_shape),
+    ("Conv", Family::Convolution, Conv::import),
+    ("ConvTranspose", Family::Convolution, ConvTranspose::import),
+    ("DepthToSpace", Family::Layout, Transpose::import_depth_to_space),
+    ("Div", Family::Arithmetic, Binary::import),
+    ("Dropout", Family::Normalization, Reshape::import_identity),
+    ("Elu", Family::Activation, Activation::import),
+    ("Expand", Family::Host, Host::import_expand),
+    ("Flatten", Family::Shape, Reshape::import_flatten),
+    ("Gather", Family::Host, Host::import_gather),
+    ("Gelu", Family::Activation, Activation::import),
+    ("Gemm", Family::Product, MatMul::import_gemm),
+    ("GlobalAveragePool", Family::Pooling, Reduce::import_global_pool),
+    ("GlobalMaxPool", Family::Pooling, Reduce::import_global_pool),
+    ("HardSigmoid", Family::Activation, Activation::import),
+    ("HardSwish", Family::Activation, Activation::import),
+    ("Identity", Family::Shape, Reshape::import_identity),
+    ("LeakyRelu", Family::Activation, Activation::import),
+    ("MatMul", Family::Product, MatMul::import_matmul),
+    ("MaxPool", Family::Pooling, Pool::import),
+    ("Mish", Family::Activation, Activation::import),
+    ("Mul", Family::Arithmetic, Binary::import),
+    ("PRelu", Family::Activation, Binary::import),
+    ("Pad", Family::Layout, Pad::import),
+    ("Relu", Family::Activation, Activation::import),
+    ("Reshape", Family::Shape, Reshape::import),
+    ("Selu", Family::Activation, Activation::import),
+    ("Shape", Family::Host, Host::import_shape),
+    ("Sigmoid", Family::Activation, Activation::import),
+    ("Slice", Family::Layout, Slice::import),
+    ("Softmax", Family::Normalization, Softmax::import),
+    ("Softplus", Family::Activation, Activation::import),
+    ("Softsign", Family::Activation, Activation::import),
+    ("Squeeze", Family::Shape, Reshape::import_squeeze),
+    ("Sub", Family::Arithmetic, Binary::import),
+    ("Sum", Family::Arithmetic, Binary::import_sum),
+    ("Swish", Family::Activation, Activation::import),
+    ("Tanh", Family::Activation, Activation::import),
+    ("ThresholdedRelu", Family::Activation, Activation::import),
+    ("Transpose", Family::Layout, Transpose::import),
+    ("Unsqueeze", Family::Shape, Reshape::import_unsqueeze),
 ];
 
 /// The version of the operators in ONNX's own domain.
@@ -124,8 +142,8 @@ fn name<'a>(node: &NodeProto<'a>) -> &'a str {
 }
 
 fn importer(node: &NodeProto<'_>) -> Option<Import> {
-    let known = OPERATORS.binary_search_by(|(op_type, _)| (*op_type).cmp(node.op_type)).ok();
-    known.filter(|_| is_onnx(node.domain)).map(|at| OPERATORS[at].1)
+    let known = OPERATORS.binary_search_by(|(op_type, ..)| (*op_type).cmp(node.op_type)).ok();
+    known.filter(|_| is_onnx(node.domain)).map(|at| OPERATORS[at].2)
 }
 
 fn unknown(node: &NodeProto<'_>) -> UnsupportedNode {

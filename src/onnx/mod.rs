@@ -7,6 +7,7 @@ mod node;
 mod proto;
 mod wire;
 
+pub use import::Family;
 pub use node::OnnxNode;
 
 use crate::error::{Error, Result};
@@ -135,9 +136,9 @@ pub(crate) fn tensor_from_bytes(name: &str, bytes: &[u8]) -> Result<Tensor> {
     proto::parse_tensor(bytes).and_then(|proto| data::tensor(&proto, &External::none())).map_err(blame)
 }
 
-/// The ONNX operators that this engine knows, sorted.
-pub fn operators() -> impl Iterator<Item = &'static str> {
-    import::OPERATORS.iter().map(|(op_type, _)| *op_type)
+/// The ONNX operators that this engine knows, sorted, and what they are for.
+pub fn operators() -> impl Iterator<Item = (&'static str, Family)> {
+    import::OPERATORS.iter().map(|&(op_type, family, _)| (op_type, family))
 }
 
 fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {

@@ -6,7 +6,7 @@ use super::window::Window;
 use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, required, unsupported};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
-use crate::plan::{Lowering, View};
+use crate::plan::{Lowering, Packing, View};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
@@ -80,6 +80,33 @@ impl Conv {
         Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
     }
 
+    /// Whether `conv_tile` can run it: whole tiles of channels in each group, no pool, sums short enough for one dispatch.
+    fn fits_tile(&self, shape: &ConvShape, node: &Lowering<'_>) -> bool {
+        let per_group = shape.out_c / shape.groups;
+        let whole = per_group.is_multiple_of(TILE_CHANNELS) || (shape.groups == 1 && per_group >= TILE_CHANNELS);
+        let loops = loop_iterations(shape.in_c / shape.groups, self.window.kernel);
+        whole && self.epilogue.pool.is_none() && loops <= u64::from(node.limits().max_loop_iterations)
+    }
+
+    fn lower_tile(
+        &self,
+        node: &mut Lowering<'_>,
+        params: ConvParams,
+        [output, input, weights]: [View; 3],
+    ) -> OpResult<()> {
+        let (mut parts, extra) = self.epilogue.parts(node)?;
+        // The kernel stores its tile itself.
+        parts.pop();
+        let tile = TILE_CHANNELS as u32;
+        let blocks = params.count_c.div_ceil(tile);
+        let batch = params.count / (params.count_c * params.out_h * params.out_w).max(1);
+        let bias_at = params.bias_at / params.count_c * blocks;
+        let count = batch * blocks * (params.out_h * params.out_w).div_ceil(tile);
+        let params = ConvParams { bias_at, slope_at: bias_at + blocks, count, ..params };
+        let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
+        node.dispatch(&CONV_TILE, parts, count, params, output, &views)
+    }
+
     fn shape_of<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ConvShape> {
         let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
         self.shape(&types.iter().map(Option::as_ref).collect::<Vec<_>>())
@@ -125,11 +152,18 @@ impl Operator for Conv {
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let shape = self.shape(&node.input_types())?;
         let weights = node.constant(slot::WEIGHT)?.as_real()?.clone();
+        let weights = row_major_slice(&weights);
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
+        let tiled = self.fits_tile(&shape, node);
+        let packing = if tiled { Packing::ByFour } else { Packing::Each };
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
-            let packed = node.pack_filters(channels.clone(), &row_major_slice(&weights), &self.epilogue)?;
+            let packed = node.pack_filters(channels.clone(), &weights, &self.epilogue, packing)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
-            lower_slices(node, &self.epilogue, &CONV_DIRECT, params, [output, input, packed])?;
+            if tiled {
+                self.lower_tile(node, params, [output, input, packed])?;
+            } else {
+                lower_slices(node, &self.epilogue, &CONV_DIRECT, params, [output, input, packed])?;
+            }
         }
         Ok(())
     }
@@ -196,10 +230,28 @@ impl ConvParams {
 pub static CONV_DIRECT: Kernel = Kernel {
     name: "conv_direct",
     source: include_str!("../../shaders/conv_direct.wgsl"),
-    includes: &epilogue::CONV_INCLUDES,
+    includes: &epilogue::INCLUDES_EACH,
     params: ConvParams::FIELDS,
     combinations: epilogue::splittable_combinations,
 };
+
+/// Channels, and pixels, in a tile.
+const TILE_CHANNELS: usize = 4;
+
+/// A tile of four channels of four pixels an invocation: for everything but pools and narrow groups.
+pub static CONV_TILE: Kernel = Kernel {
+    name: "conv_tile",
+    source: include_str!("../../shaders/conv_tile.wgsl"),
+    includes: &epilogue::INCLUDES_BY_FOUR,
+    params: ConvParams::FIELDS,
+    combinations: epilogue::unpooled_combinations,
+};
+
+/// Loop iterations of one output element: every row of taps costs one more than its taps, every channel one more than its
+/// rows.
+pub(crate) fn loop_iterations(in_c_per_group: usize, [k_h, k_w]: [usize; 2]) -> u64 {
+    in_c_per_group as u64 * ((k_w as u64 + 1) * k_h as u64 + 1)
+}
 
 /// Dispatches a kernel over as few ranges of input channels as keep an invocation's loops within the device's limit;
 /// all but the last range leave plain sums in the output, which the last one finishes.
@@ -213,9 +265,9 @@ pub(super) fn lower_slices(
     let most = node.limits().max_loop_iterations;
     let (mut parts, extra) = epilogue.parts(node)?;
     let pool_taps = epilogue.pool.as_ref().map_or(1, Pool::taps) as u32;
-    // Every row of taps costs a loop iteration more than its taps, every channel one more than its rows.
-    let per_channel = ((params.k_w + 1) * params.k_h + 1).saturating_mul(pool_taps);
-    let channels = (most / per_channel).min(params.in_c_per_group);
+    let per_channel =
+        loop_iterations(1, [params.k_h as usize, params.k_w as usize]).saturating_mul(u64::from(pool_taps));
+    let channels = (u64::from(most) / per_channel).min(u64::from(params.in_c_per_group)) as u32;
     let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
     if channels == params.in_c_per_group {
         return node.dispatch(kernel, parts, params.count, params, output, &views);

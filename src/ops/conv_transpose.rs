@@ -3,11 +3,11 @@
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{self, Epilogue, Sums, slot};
 use super::window::{self, AutoPad, Pads, Window};
-use super::{Inputs, OpResult, Operator, image_shape, invalid, required, unsupported};
+use super::{Inputs, OpResult, Operator, image_shape, invalid, required};
 use crate::kernels::Kernel;
 use crate::linalg::{Matrix, matmul};
 use crate::onnx::OnnxNode;
-use crate::plan::Lowering;
+use crate::plan::{Lowering, Packing};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use ndarray::ArrayD;
 
@@ -146,7 +146,7 @@ fn spread<T: Real>(shape: &ConvShape, columns: &[T], sums: &mut [T]) {
 pub static CONV_TRANSPOSE_DIRECT: Kernel = Kernel {
     name: "conv_transpose_direct",
     source: include_str!("../../shaders/conv_transpose_direct.wgsl"),
-    includes: &epilogue::CONV_INCLUDES,
+    includes: &epilogue::INCLUDES_EACH,
     params: ConvParams::FIELDS,
     combinations: epilogue::splittable_combinations,
 };
@@ -182,7 +182,7 @@ impl Operator for ConvTranspose {
         let filters = output_major(&shape, &row_major_slice(&weights));
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
-            let packed = node.pack_filters(channels.clone(), &filters, &self.epilogue)?;
+            let packed = node.pack_filters(channels.clone(), &filters, &self.epilogue, Packing::Each)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
             lower_slices(node, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;
         }

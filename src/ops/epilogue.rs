@@ -186,8 +186,12 @@ fn along_channels<T: Real>(values: &[f64]) -> ArrayD<T> {
     values.into_shape_with_order((1, channels, 1, 1)).expect("as many elements").into_dyn()
 }
 
-/// What every convolution's kernel is linked with.
-pub(super) const CONV_INCLUDES: [Part; 2] = [super::pool::POOL_PARAMS, part!("shared", "conv_params")];
+/// What the convolutions' kernels are linked with: parameters, and how filters are packed.
+pub(super) const INCLUDES_EACH: [Part; 3] =
+    [super::pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "filters_each")];
+/// The same with filters packed four channels at a time.
+pub(super) const INCLUDES_BY_FOUR: [Part; 3] =
+    [super::pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "filters_by_four")];
 const SLOPE_UNIFORM: Part = part!("shared", "slope_uniform");
 const SLOPE_CHANNEL: Part = part!("shared", "slope_channel");
 const RESIDUAL_NONE: Part = part!("shared", "residual_none");
@@ -209,6 +213,12 @@ pub(super) fn splittable_combinations() -> Vec<Vec<Part>> {
         .collect();
     all.extend(split);
     all
+}
+
+/// Everything but pools, for kernels that store by themselves.
+pub(super) fn unpooled_combinations() -> Vec<Vec<Part>> {
+    let plain = |parts: &Vec<Part>| parts.last().is_some_and(|part| part.name == STORE_EACH.name);
+    combinations().into_iter().filter(plain).map(|mut parts| parts.drain(..parts.len() - 1).collect()).collect()
 }
 
 /// Everything an epilogue can be: each activation, with and without residual, stored plain or pooled.

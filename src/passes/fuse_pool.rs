@@ -3,7 +3,7 @@
 use super::{epilogue, epilogue_mut, fuse_pairs};
 use crate::graph::{Graph, Node};
 use crate::ops::epilogue::slot;
-use crate::ops::{Conv, ConvTranspose, Op, Pool};
+use crate::ops::{Conv, ConvTranspose, Op, Pool, conv};
 use crate::plan::Limits;
 
 /// Where windows overlap, elements are computed once for each window they lie in. Above this many times, the arithmetic
@@ -44,16 +44,14 @@ fn worthwhile(graph: &Graph, conv: &Node, pool: &Pool) -> Result<(), String> {
     Ok(())
 }
 
-/// What one unpooled element costs, as the lowering counts it: every row of taps one iteration more than its taps, and
-/// every channel one more than its rows.
+/// What one unpooled element costs.
 fn loop_iterations(graph: &Graph, conv: &Node) -> u64 {
     let shape = |slot| conv.input(slot).map_or(&[][..], |id| &graph.value(id).ty.shape);
-    match (&conv.op, shape(slot::WEIGHT), shape(slot::INPUT)) {
-        (
-            Op::Conv(Conv { groups, .. }) | Op::ConvTranspose(ConvTranspose { groups, .. }),
-            &[_, _, k_h, k_w],
-            &[_, in_c, ..],
-        ) => ((k_w as u64 + 1) * k_h as u64 + 1) * (in_c / groups.max(&1)) as u64,
+    let (Op::Conv(Conv { groups, .. }) | Op::ConvTranspose(ConvTranspose { groups, .. })) = conv.op else {
+        return u64::MAX;
+    };
+    match (shape(slot::WEIGHT), shape(slot::INPUT)) {
+        (&[_, _, k_h, k_w], &[_, in_c, ..]) => conv::loop_iterations(in_c / groups, [k_h, k_w]),
         _ => u64::MAX,
     }
 }

@@ -15,6 +15,25 @@ use std::sync::Arc;
 /// Bytes of a device's number.
 const F32: usize = 4;
 
+/// How a kernel reads filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// One filter after another.
+    Each,
+    /// Four filters side by side, element by element; zeros behind the last.
+    ByFour,
+}
+
+impl Packing {
+    /// Filters that lie side by side.
+    fn width(self) -> usize {
+        match self {
+            Packing::Each => 1,
+            Packing::ByFour => 4,
+        }
+    }
+}
+
 /// Lowers one node after another. Every value has a buffer of its own here; [`super::slots`] lets them share later.
 pub struct Lowering<'a> {
     graph: &'a Graph,
@@ -193,25 +212,45 @@ impl<'a> Lowering<'a> {
 
     /// Uploads filters, a row for each output channel, of a range of channels, with their biases and slopes behind them. A
     /// fused batch normalization scales both, in f64, rounded once.
-    pub fn pack_filters(&mut self, channels: Range<usize>, filters: &[f32], epilogue: &Epilogue) -> OpResult<View> {
+    pub fn pack_filters(
+        &mut self,
+        channels: Range<usize>,
+        filters: &[f32],
+        epilogue: &Epilogue,
+        packing: Packing,
+    ) -> OpResult<View> {
         let out_c = self.output_type(0).shape[1];
         let row = filters.len() / out_c;
-        let mut constants = Vec::new();
-        for slot in 0..self.node().inputs.len() {
-            // Neither is part of what is packed, and both may be computed while the network runs.
-            let skipped = [slot::INPUT, slot::WEIGHT, slot::RESIDUAL].contains(&slot) || !self.has_input(slot);
-            constants.push(if skipped { None } else { Some(self.constant(slot)?.as_ref()) });
+        let PerChannel { factor, offset } = epilogue.per_channel(&self.epilogue_constants()?, out_c)?;
+        let slopes = match self.has_input(slot::SLOPE) {
+            true => Some(self.constant(slot::SLOPE)?.as_real()?),
+            false => None,
+        };
+        // Channels behind the last one are zeros.
+        let within = |channel: usize| channel < channels.end;
+        let width = packing.width();
+        let blocks = || channels.clone().step_by(width).map(|first| first..first + width);
+        let mut packed = Vec::with_capacity(channels.len().next_multiple_of(width) * (row + 2));
+        for block in blocks() {
+            for at in 0..row {
+                let weight = |channel: usize| (f64::from(filters[channel * row + at]) * factor[channel]) as f32;
+                packed.extend(block.clone().map(|channel| if within(channel) { weight(channel) } else { 0.0 }));
+            }
         }
-        let PerChannel { factor, offset } = epilogue.per_channel(&constants, out_c)?;
-        let mut packed = Vec::with_capacity(channels.len() * (row + 2));
-        for channel in channels.clone() {
-            let filter = &filters[channel * row..][..row];
-            packed.extend(filter.iter().map(|&weight| (f64::from(weight) * factor[channel]) as f32));
-        }
-        packed.extend(offset[channels.clone()].iter().map(|&offset| offset as f32));
-        let slopes = constants.get(slot::SLOPE).copied().flatten().map(|slope| slope.as_real()).transpose()?;
-        packed.extend(channels.map(|channel| slopes.map_or(0.0, |slopes| slopes[[channel]])));
+        let padded = || blocks().flatten();
+        packed.extend(padded().map(|channel| if within(channel) { offset[channel] as f32 } else { 0.0 }));
+        let slope = |channel: usize| slopes.filter(|_| within(channel)).map_or(0.0, |slopes| slopes[[channel]]);
+        packed.extend(padded().map(slope));
         self.constant_buffer("weights, bias, slope", packed)
+    }
+
+    /// The inputs that are packed with the filters, by slot. Image, filters and residual may be computed at run time.
+    fn epilogue_constants(&self) -> OpResult<Vec<Option<&'a Tensor>>> {
+        let packed =
+            |slot: &usize| ![slot::INPUT, slot::WEIGHT, slot::RESIDUAL].contains(slot) && self.has_input(*slot);
+        (0..self.node().inputs.len())
+            .map(|slot| if packed(&slot) { self.constant(slot).map(|tensor| Some(tensor.as_ref())) } else { Ok(None) })
+            .collect()
     }
 
     /// The output is the input's buffer under another shape.
