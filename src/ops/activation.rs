@@ -1,7 +1,7 @@
 //! Activations: the one place that lists them. Each has its formula here ([`Activation::apply`]) and as one WGSL function
 //! in `shaders/activation/<name>.wgsl`; nothing else knows them apart.
 
-use super::{Inputs, OpResult, Operator, Problem, first_real, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Problem, real_type, required, unsupported};
 use crate::bound::{FLUSH, U};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
@@ -350,6 +350,7 @@ impl Operator for Activate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::first_real;
     use super::*;
 
     #[test]
