@@ -3,7 +3,7 @@
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{self, Epilogue, Sums, slot};
 use super::window::{self, AutoPad, Pads, Window};
-use super::{Inputs, OpResult, Operator, image_shape, invalid, required, unsupported};
+use super::{Inputs, OpResult, Operator, image_shape, invalid, required};
 use crate::kernels::Kernel;
 use crate::linalg::{Matrix, matmul};
 use crate::onnx::OnnxNode;
@@ -184,7 +184,7 @@ impl Operator for ConvTranspose {
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
             let packed = node.pack_filters(channels.clone(), &filters, &self.epilogue)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
-            lower_slices(node, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;
+            lower_slices(node, &self.window, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;
         }
         Ok(())
     }

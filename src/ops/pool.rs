@@ -229,8 +229,8 @@ impl Operator for Pool {
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
-        let most = node.limits().max_loop_iterations as usize;
-        if self.taps() + self.window.kernel[0] > most {
+        let most = node.limits().max_loop_iterations;
+        if self.window.loop_iterations(0) > u64::from(most) {
             return unsupported(format!("a window of {} elements; the limit is {most}", self.taps()));
         }
         let (input, output) = (node.input(0)?, node.output(0)?);
