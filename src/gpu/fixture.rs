@@ -31,7 +31,7 @@ macro_rules! wgsl {
 }
 
 const fn kernel(name: &'static str, source: &'static str) -> Kernel {
-    Kernel { name, source, params: &[("len", 0), ("scale", 4)], combinations: || vec![vec![]] }
+    Kernel { name, source, includes: &[], params: &[("len", 0), ("scale", 4)], combinations: || vec![vec![]] }
 }
 
 /// output[i] = input[i] * scale

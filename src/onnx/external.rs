@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(scene.read(&[("offset", "12"), ("location", "./w.bin")], 4).unwrap(), [12, 13, 14, 15]);
         let entries = [("location", "w.bin"), ("offset", "2"), ("length", "3"), ("checksum", "unverified")];
         assert_eq!(scene.read(&entries, 3).unwrap(), [2, 3, 4]);
-        assert_eq!(scene.read(&[("location", "w.bin"), ("offset", "16")], 0).unwrap(), []);
+        assert_eq!(scene.read(&[("location", "w.bin"), ("offset", "16")], 0).unwrap(), [0u8; 0]);
     }
 
     #[test]

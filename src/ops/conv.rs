@@ -84,7 +84,7 @@ impl Conv {
     fn fits_tile(&self, shape: &ConvShape, node: &Lowering<'_>) -> bool {
         let per_group = shape.out_c / shape.groups;
         let whole = per_group.is_multiple_of(TILE_CHANNELS) || (shape.groups == 1 && per_group >= TILE_CHANNELS);
-        let loops = loop_iterations(shape.in_c / shape.groups, self.window.kernel);
+        let loops = loop_iterations(&self.window, shape.in_c / shape.groups, None);
         whole && self.epilogue.pool.is_none() && loops <= u64::from(node.limits().max_loop_iterations)
     }
 
@@ -162,7 +162,7 @@ impl Operator for Conv {
             if tiled {
                 self.lower_tile(node, params, [output, input, packed])?;
             } else {
-                lower_slices(node, &self.epilogue, &CONV_DIRECT, params, [output, input, packed])?;
+                lower_slices(node, &self.window, &self.epilogue, &CONV_DIRECT, params, [output, input, packed])?;
             }
         }
         Ok(())
@@ -247,34 +247,34 @@ pub static CONV_TILE: Kernel = Kernel {
     combinations: epilogue::unpooled_combinations,
 };
 
-/// Loop iterations of one output element: every row of taps costs one more than its taps, every channel one more than its
-/// rows.
-pub(crate) fn loop_iterations(in_c_per_group: usize, [k_h, k_w]: [usize; 2]) -> u64 {
-    in_c_per_group as u64 * ((k_w as u64 + 1) * k_h as u64 + 1)
+/// Loop iterations that the kernels make for one stored element, over so many input channels.
+pub(crate) fn loop_iterations(window: &Window, channels: usize, pool: Option<&Pool>) -> u64 {
+    let element = (window.loop_iterations(0) + 1).saturating_mul(channels as u64).saturating_add(1);
+    pool.map_or(element, |pool| pool.window.loop_iterations(element))
 }
 
 /// Dispatches a kernel over as few ranges of input channels as keep an invocation's loops within the device's limit;
 /// all but the last range leave plain sums in the output, which the last one finishes.
 pub(super) fn lower_slices(
     node: &mut Lowering<'_>,
+    window: &Window,
     epilogue: &Epilogue,
     kernel: &'static Kernel,
     params: ConvParams,
     [output, input, weights]: [View; 3],
 ) -> OpResult<()> {
-    let most = node.limits().max_loop_iterations;
+    let most = u64::from(node.limits().max_loop_iterations);
     let (mut parts, extra) = epilogue.parts(node)?;
-    let pool_taps = epilogue.pool.as_ref().map_or(1, Pool::taps) as u32;
-    let per_channel =
-        loop_iterations(1, [params.k_h as usize, params.k_w as usize]).saturating_mul(u64::from(pool_taps));
-    let channels = (u64::from(most) / per_channel).min(u64::from(params.in_c_per_group)) as u32;
     let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
-    if channels == params.in_c_per_group {
+    let needed = loop_iterations(window, params.in_c_per_group as usize, epilogue.pool.as_ref());
+    if needed <= most {
         return node.dispatch(kernel, parts, params.count, params, output, &views);
     }
-    if channels == 0 || pool_taps > 1 {
-        return unsupported(format!("one output takes {per_channel} loop iterations a channel; the limit is {most}"));
+    let channels = most.saturating_sub(1) / (window.loop_iterations(0) + 1);
+    if channels == 0 || epilogue.pool.is_some() {
+        return unsupported(format!("one output takes {needed} loop iterations; the limit is {most}"));
     }
+    let channels = channels as u32;
     parts.pop();
     for ic_begin in (0..params.in_c_per_group).step_by(channels as usize) {
         let ic_end = (ic_begin + channels).min(params.in_c_per_group);

@@ -184,7 +184,7 @@ impl Operator for ConvTranspose {
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
             let packed = node.pack_filters(channels.clone(), &filters, &self.epilogue, Packing::Each)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
-            lower_slices(node, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;
+            lower_slices(node, &self.window, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;
         }
         Ok(())
     }

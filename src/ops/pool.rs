@@ -60,8 +60,17 @@ impl Pool {
     /// The pooled size of an image batch `[n, c, h, w]`.
     pub fn output_shape(&self, [n, c, h, w]: [usize; 4]) -> OpResult<[usize; 4]> {
         let size = if self.ceil { self.window.output_size_ceil([h, w]) } else { self.window.output_size([h, w]) };
-        let [h, w] = size?;
-        Ok([n, c, h, w])
+        let size = size?;
+        if (0..2).any(|axis| self.has_empty_window(axis, [h, w][axis], size[axis])) {
+            return unsupported("a window would hold nothing but padding");
+        }
+        Ok([n, c, size[0], size[1]])
+    }
+
+    /// Whether every tap of some window misses the image in a dimension: dilated taps may lie on both sides of it.
+    fn has_empty_window(&self, axis: usize, image: usize, positions: usize) -> bool {
+        let hits = |o, k| usize::try_from(self.window.source([o; 2], [k; 2])[axis]).is_ok_and(|at| at < image);
+        (0..positions).any(|o| !(0..self.window.kernel[axis]).any(|k| hits(o, k)))
     }
 
     /// Pools an image batch that [`Pool::output_shape`] accepts.
@@ -220,8 +229,8 @@ impl Operator for Pool {
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
-        let most = node.limits().max_loop_iterations as usize;
-        if self.taps() + self.window.kernel[0] > most {
+        let most = node.limits().max_loop_iterations;
+        if self.window.loop_iterations(0) > u64::from(most) {
             return unsupported(format!("a window of {} elements; the limit is {most}", self.taps()));
         }
         let (input, output) = (node.input(0)?, node.output(0)?);

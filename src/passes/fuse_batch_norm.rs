@@ -9,7 +9,8 @@ pub(super) fn run(graph: &mut Graph) {
     fuse_pairs(graph, |graph, conv, consumer| {
         let Op::BatchNormalization(norm) = &consumer.op else { return None };
         let epilogue = epilogue(&conv.op)?;
-        if epilogue.batch_norm.is_some() || epilogue.activation != Activation::Identity || epilogue.pool.is_some() {
+        let taken = epilogue.batch_norm.is_some() || conv.input(slot::RESIDUAL).is_some();
+        if taken || epilogue.activation != Activation::Identity || epilogue.pool.is_some() {
             return Some(Err("something else comes before it".into()));
         }
         let statistics = [1, 2, 3, 4].map(|slot| consumer.input(slot));

@@ -36,7 +36,7 @@ fn worthwhile(graph: &Graph, conv: &Node, pool: &Pool) -> Result<(), String> {
         return Err(format!("windows overlap: each element would be computed {times} times"));
     }
     // Sums too long for one invocation are split over dispatches, which only works on whole tensors.
-    let loops = loop_iterations(graph, conv).saturating_mul(pool.taps() as u64);
+    let loops = loop_iterations(graph, conv, pool);
     let most = u64::from(Limits::default().max_loop_iterations);
     if loops > most {
         return Err(format!("one pooled element would take about {loops} loop iterations; the limit is {most}"));
@@ -44,14 +44,13 @@ fn worthwhile(graph: &Graph, conv: &Node, pool: &Pool) -> Result<(), String> {
     Ok(())
 }
 
-/// What one unpooled element costs.
-fn loop_iterations(graph: &Graph, conv: &Node) -> u64 {
-    let shape = |slot| conv.input(slot).map_or(&[][..], |id| &graph.value(id).ty.shape);
-    let (Op::Conv(Conv { groups, .. }) | Op::ConvTranspose(ConvTranspose { groups, .. })) = conv.op else {
-        return u64::MAX;
-    };
-    match (shape(slot::WEIGHT), shape(slot::INPUT)) {
-        (&[_, _, k_h, k_w], &[_, in_c, ..]) => conv::loop_iterations(in_c / groups, [k_h, k_w]),
+/// What one pooled element costs.
+fn loop_iterations(graph: &Graph, node: &Node, pool: &Pool) -> u64 {
+    let channels = node.input(slot::INPUT).map_or(0, |id| graph.value(id).ty.shape[1]);
+    match &node.op {
+        Op::Conv(Conv { window, groups, .. }) | Op::ConvTranspose(ConvTranspose { window, groups, .. }) => {
+            conv::loop_iterations(window, channels / groups, Some(pool))
+        }
         _ => u64::MAX,
     }
 }

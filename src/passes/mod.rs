@@ -70,7 +70,9 @@ impl Fusion {
 /// [`Error::Internal`] where a pass left an invalid graph: a bug.
 pub fn optimize(mut graph: Graph, fusion: &Fusion) -> Result<Graph> {
     fold_constants::run(&mut graph);
-    for pass in PASSES.iter().filter(|pass| fusion.0.contains(&pass.name)) {
+    // What a later pass fuses may bring an operator next to a convolution that an earlier pass knows: the second round
+    // fuses it, or says why not.
+    for pass in [&PASSES, &PASSES].into_iter().flatten().filter(|pass| fusion.0.contains(&pass.name)) {
         (pass.run)(&mut graph);
         graph.validate()?;
     }
