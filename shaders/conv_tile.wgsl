@@ -1,25 +1,15 @@
-// conv_tile: one invocation computes 4 channels of 4 neighbouring pixels, so that 5 loads feed 16 multiply-adds where
-// conv_direct needs 32. input NCHW, weights packed by four, output NCHW.
-// Expects: activate, activation_parameter, residual_at. The 4 channels lie in one group.
+// conv_tile: one invocation computes 4 channels of 4 pixels, so that 5 loads feed 16 multiply-adds where conv_direct needs 32.
+// input NCHW, weights packed by four, output NCHW. The 4 channels lie in one group.
+// Expects: activate, activation_parameter, residual_at, a store for tiles.
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let index = invocation_index(id, groups);
-    if (index >= p.count) {
-        return;
-    }
-    let pixel_blocks = (p.out_h * p.out_w + 3u) / 4u;
-    let channel_blocks = (p.count_c + 3u) / 4u;
-    let pixel = index % pixel_blocks * 4u;
-    let block = index / pixel_blocks % channel_blocks;
-    let n = index / (pixel_blocks * channel_blocks);
-    let oc = p.first_c + block * 4u;
-    let first_ic = n * p.in_c + oc / p.out_c_per_group * p.in_c_per_group;
+// Plain sums of 4 channels, for each of 4 pixels.
+struct Tile { at_0: vec4<f32>, at_1: vec4<f32>, at_2: vec4<f32>, at_3: vec4<f32> }
 
-    let corner_0 = corner(pixel);
-    let corner_1 = corner(pixel + 1u);
-    let corner_2 = corner(pixel + 2u);
-    let corner_3 = corner(pixel + 3u);
+// The sums of the channels of a block, for the pixels whose windows start at these corners.
+fn convolve_tile(
+    n: u32, block: u32, corner_0: vec2<i32>, corner_1: vec2<i32>, corner_2: vec2<i32>, corner_3: vec2<i32>,
+) -> Tile {
+    let first_ic = n * p.in_c + first_channel(block) / p.out_c_per_group * p.in_c_per_group;
     var sum_0 = vec4<f32>();
     var sum_1 = vec4<f32>();
     var sum_2 = vec4<f32>();
@@ -39,17 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             }
         }
     }
-    store(sum_0, n, oc, pixel);
-    store(sum_1, n, oc, pixel + 1u);
-    store(sum_2, n, oc, pixel + 2u);
-    store(sum_3, n, oc, pixel + 3u);
-}
-
-// Row and column of the input under the first tap of an output pixel; either may lie in the padding.
-fn corner(pixel: u32) -> vec2<i32> {
-    let oy = pixel / p.out_w;
-    let ox = pixel % p.out_w;
-    return vec2<i32>(i32(oy * p.stride_h) - p.pad_top, i32(ox * p.stride_w) - p.pad_left);
+    return Tile(sum_0, sum_1, sum_2, sum_3);
 }
 
 fn input_or_zero(plane: u32, at: vec2<i32>) -> f32 {
@@ -58,15 +38,20 @@ fn input_or_zero(plane: u32, at: vec2<i32>) -> f32 {
     return select(0.0, input[index], inside);
 }
 
-// The last tile may hang over the last pixel and the last channel.
-fn store(sum: vec4<f32>, n: u32, oc: u32, pixel: u32) {
-    if (pixel >= p.out_h * p.out_w) {
-        return;
-    }
-    let oy = pixel / p.out_w;
-    let ox = pixel % p.out_w;
-    let channels = min(4u, p.first_c + p.count_c - oc);
-    for (var i = 0u; i < channels; i++) {
-        output[(n * p.out_c + oc + i) * p.out_h * p.out_w + pixel] = finish(sum[i], n, oc + i, oy, ox);
-    }
+// Row and column of the input under the first tap at an output position; either may lie in the padding.
+fn corner(oy: u32, ox: u32) -> vec2<i32> {
+    return vec2<i32>(i32(oy * p.stride_h) - p.pad_top, i32(ox * p.stride_w) - p.pad_left);
+}
+
+fn first_channel(block: u32) -> u32 {
+    return p.first_c + block * 4u;
+}
+
+fn channel_blocks() -> u32 {
+    return (p.count_c + 3u) / 4u;
+}
+
+// Channels of a block that exist: the last block may hang over the last channel.
+fn channels_of(block: u32) -> u32 {
+    return min(4u, p.count_c - block * 4u);
 }

@@ -129,6 +129,14 @@ pub struct Step {
     pub bytes: u64,
 }
 
+impl Step {
+    /// The variants that run, in order, for reports; a hyphen where none does.
+    pub fn kernels(&self) -> String {
+        let variants: Vec<String> = self.dispatches.iter().map(|dispatch| dispatch.variant.to_string()).collect();
+        if variants.is_empty() { "-".to_string() } else { variants.join(" ") }
+    }
+}
+
 /// Everything that a device needs to run a network.
 #[derive(Debug, Clone)]
 pub struct Plan {

@@ -80,12 +80,12 @@ impl Conv {
         Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
     }
 
-    /// Whether `conv_tile` can run it: whole tiles of channels in each group, no pool, sums short enough for one dispatch.
+    /// Whether `conv_tile` can run it: whole tiles of channels in each group, sums short enough for one dispatch.
     fn fits_tile(&self, shape: &ConvShape, node: &Lowering<'_>) -> bool {
         let per_group = shape.out_c / shape.groups;
         let whole = per_group.is_multiple_of(TILE_CHANNELS) || (shape.groups == 1 && per_group >= TILE_CHANNELS);
-        let loops = loop_iterations(&self.window, shape.in_c / shape.groups, None);
-        whole && self.epilogue.pool.is_none() && loops <= u64::from(node.limits().max_loop_iterations)
+        let loops = loop_iterations(&self.window, shape.in_c / shape.groups, self.epilogue.pool.as_ref());
+        whole && loops <= u64::from(node.limits().max_loop_iterations)
     }
 
     fn lower_tile(
@@ -94,17 +94,18 @@ impl Conv {
         params: ConvParams,
         [output, input, weights]: [View; 3],
     ) -> OpResult<()> {
-        let (mut parts, extra) = self.epilogue.parts(node)?;
-        // The kernel stores its tile itself.
-        parts.pop();
+        let (parts, extra) = self.epilogue.parts(node)?;
         let tile = TILE_CHANNELS as u32;
         let blocks = params.count_c.div_ceil(tile);
-        let batch = params.count / (params.count_c * params.out_h * params.out_w).max(1);
+        let pixels = params.pool.out_h * params.pool.out_w;
+        let batch = params.count / (params.count_c * pixels).max(1);
+        // A pooled tile is one window; an unpooled one so many pixels.
+        let tiles = if self.epilogue.pool.is_some() { pixels } else { pixels.div_ceil(tile) };
         let bias_at = params.bias_at / params.count_c * blocks;
-        let count = batch * blocks * (params.out_h * params.out_w).div_ceil(tile);
+        let count = batch * blocks * tiles;
         let params = ConvParams { bias_at, slope_at: bias_at + blocks, count, ..params };
         let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
-        node.dispatch(&CONV_TILE, parts, count, params, output, &views)
+        node.dispatch(&CONV_TILE, epilogue::for_tiles(parts), count, params, output, &views)
     }
 
     fn shape_of<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ConvShape> {
@@ -238,13 +239,13 @@ pub static CONV_DIRECT: Kernel = Kernel {
 /// Channels, and pixels, in a tile.
 const TILE_CHANNELS: usize = 4;
 
-/// A tile of four channels of four pixels an invocation: for everything but pools and narrow groups.
+/// A tile of four channels of four pixels an invocation: for everything but narrow groups and very long sums.
 pub static CONV_TILE: Kernel = Kernel {
     name: "conv_tile",
     source: include_str!("../../shaders/conv_tile.wgsl"),
     includes: &epilogue::INCLUDES_BY_FOUR,
     params: ConvParams::FIELDS,
-    combinations: epilogue::unpooled_combinations,
+    combinations: epilogue::tile_combinations,
 };
 
 /// Loop iterations that the kernels make for one stored element, over so many input channels.

@@ -215,10 +215,28 @@ pub(super) fn splittable_combinations() -> Vec<Vec<Part>> {
     all
 }
 
-/// Everything but pools, for kernels that store by themselves.
-pub(super) fn unpooled_combinations() -> Vec<Vec<Part>> {
-    let plain = |parts: &Vec<Part>| parts.last().is_some_and(|part| part.name == STORE_EACH.name);
-    combinations().into_iter().filter(plain).map(|mut parts| parts.drain(..parts.len() - 1).collect()).collect()
+/// How a kernel that computes tiles stores them.
+const TILE_STORE_EACH: Part = part!("shared", "tile_store_each");
+const TILE_POOL: Part = part!("shared", "tile_pool");
+const TILE_MAX: Part = part!("shared", "tile_max_pool");
+const TILE_AVERAGE: Part = part!("shared", "tile_average_pool");
+
+/// The same parts with the store that suits tiles.
+pub(super) fn for_tiles(mut parts: Vec<Part>) -> Vec<Part> {
+    let store = parts.pop().map_or("", |part| part.name);
+    if store == super::pool::STORE_MAX.name {
+        parts.extend([TILE_POOL, TILE_MAX]);
+    } else if store == super::pool::STORE_AVERAGE.name {
+        parts.extend([TILE_POOL, TILE_AVERAGE]);
+    } else {
+        parts.push(TILE_STORE_EACH);
+    }
+    parts
+}
+
+/// Everything an epilogue can be, for kernels that compute tiles.
+pub(super) fn tile_combinations() -> Vec<Vec<Part>> {
+    combinations().into_iter().map(for_tiles).collect()
 }
 
 /// Everything an epilogue can be: each activation, with and without residual, stored plain or pooled.

@@ -1,0 +1,133 @@
+//! Medians rather than means, since a shared machine only ever makes a run slower.
+
+use serde::Serialize;
+
+/// What a set of times says, in their unit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Statistics {
+    pub median: f64,
+    pub min: f64,
+    pub p90: f64,
+    pub p99: f64,
+    /// The median of the distances from the median.
+    pub mad: f64,
+    pub runs: usize,
+}
+
+impl Statistics {
+    /// Of at least one time.
+    pub fn of(times: &[f64]) -> Self {
+        let sorted = sorted(times);
+        let median = percentile(&sorted, 50.0);
+        let distances = self::sorted(&sorted.iter().map(|time| (time - median).abs()).collect::<Vec<_>>());
+        Statistics {
+            median,
+            min: sorted.first().copied().unwrap_or(f64::NAN),
+            p90: percentile(&sorted, 90.0),
+            p99: percentile(&sorted, 99.0),
+            mad: percentile(&distances, 50.0),
+            runs: times.len(),
+        }
+    }
+}
+
+/// How many times as fast one subject is as another, and how sure that is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The ratio of the medians.
+    pub speedup: f64,
+    /// 95 % of the ratios of resampled medians lie between these.
+    pub ci95: [f64; 2],
+}
+
+/// Resamplings of the bootstrap.
+const RESAMPLINGS: usize = 2000;
+
+impl Ratio {
+    /// `slow / fast`, by a percentile bootstrap (Efron, Bootstrap Methods, 1979) that draws rounds, so that what two
+    /// subjects met together stays together.
+    pub fn of(slow: &[f64], fast: &[f64]) -> Self {
+        let rounds = slow.len().min(fast.len());
+        let mut random = Random::new(1);
+        let mut ratios = Vec::with_capacity(RESAMPLINGS);
+        for _ in 0..RESAMPLINGS {
+            let drawn: Vec<usize> = (0..rounds).map(|_| random.below(rounds)).collect();
+            let median = |times: &[f64]| {
+                let sample = sorted(&drawn.iter().map(|&round| times[round]).collect::<Vec<_>>());
+                percentile(&sample, 50.0)
+            };
+            ratios.push(median(slow) / median(fast));
+        }
+        let ratios = sorted(&ratios);
+        let speedup = percentile(&sorted(slow), 50.0) / percentile(&sorted(fast), 50.0);
+        Ratio { speedup, ci95: [percentile(&ratios, 2.5), percentile(&ratios, 97.5)] }
+    }
+
+    /// Whether the interval leaves out 1.
+    pub fn is_measurable(&self) -> bool {
+        self.ci95[0] > 1.0 || self.ci95[1] < 1.0
+    }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+/// Linear interpolation between the closest ranks.
+fn percentile(sorted: &[f64], percent: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let rank = percent / 100.0 * last as f64;
+    let (below, above) = (rank.floor() as usize, rank.ceil() as usize);
+    sorted[below] + (sorted[above] - sorted[below]) * rank.fract()
+}
+
+/// xorshift64*: Vigna, An experimental exploration of Marsaglia's xorshift generators, scrambled, 2016.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+
+    /// In -1 .. 1.
+    pub(super) fn signed_unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_lie_between_the_closest_ranks() {
+        let statistics = Statistics::of(&[4.0, 1.0, 3.0, 2.0]);
+        assert_eq!((statistics.median, statistics.min, statistics.mad, statistics.runs), (2.5, 1.0, 1.0, 4));
+        assert!((statistics.p90 - 3.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_subject_is_not_measurably_faster_than_itself_but_than_one_that_takes_twice_as_long() {
+        let mut random = Random::new(7);
+        let mut times =
+            |scale: f64| (0..50).map(|_| scale * (10.0 + f64::from(random.signed_unit()))).collect::<Vec<_>>();
+        let (one, same, double) = (times(1.0), times(1.0), times(2.0));
+        assert!(!Ratio::of(&one, &same).is_measurable());
+        let ratio = Ratio::of(&double, &one);
+        assert!(ratio.is_measurable() && ratio.ci95[0] < 2.0 && 2.0 < ratio.ci95[1] + 0.1);
+    }
+}
