@@ -250,7 +250,7 @@ pub static CONV_TILE: Kernel = Kernel {
 
 /// Loop iterations that the kernels make for one stored element, over so many input channels.
 pub(crate) fn loop_iterations(window: &Window, channels: usize, pool: Option<&Pool>) -> u64 {
-    let element = (window.loop_iterations(0) + 1).saturating_mul(channels as u64).saturating_add(1);
+    let element = (window.loop_iterations(0) + 1).saturating_mul(channels as u64).saturating_add(2);
     pool.map_or(element, |pool| pool.window.loop_iterations(element))
 }
 
@@ -271,7 +271,7 @@ pub(super) fn lower_slices(
     if needed <= most {
         return node.dispatch(kernel, parts, params.count, params, output, &views);
     }
-    let channels = most.saturating_sub(1) / (window.loop_iterations(0) + 1);
+    let channels = most.saturating_sub(2) / (window.loop_iterations(0) + 1);
     if channels == 0 || epilogue.pool.is_some() {
         return unsupported(format!("one output takes {needed} loop iterations; the limit is {most}"));
     }

@@ -103,12 +103,12 @@ impl Window {
         Ok([0, 1].map(|axis| steps(padded[axis] - extent[axis], self.stride[axis]) + 1))
     }
 
-    /// Loop iterations of one walk over the taps, each of which costs `inner` more, as drivers count that limit them: every
-    /// loop takes one more than it has turns, to find that it is over. Measured on Mesa 22.3's software Vulkan.
+    /// Loop iterations of one walk over the taps, each of which costs `inner` more, as a driver that limits them may count:
+    /// up to two for every loop beside its turns. Measured on Mesa 22.3's software Vulkan.
     pub fn loop_iterations(&self, inner: u64) -> u64 {
         let [k_h, k_w] = self.kernel.map(|size| size as u64);
         let line = k_w.saturating_mul(inner.saturating_add(1)).saturating_add(2);
-        k_h.saturating_mul(line).saturating_add(1)
+        k_h.saturating_mul(line.saturating_add(1)).saturating_add(2)
     }
 
     /// The input row and column under tap `k` at output position `o`; either may lie in the padding.

@@ -1,0 +1,20 @@
+//! Whole-engine tests: graphs built in Rust, planned, run on a device and held against the f64 reference.
+//!
+//! The device tests fail, and do not skip, where there is no adapter: `scripts/test` installs a software one.
+
+mod bounds;
+mod build;
+mod check;
+mod conv_definition;
+mod definition;
+mod device;
+mod fusion;
+mod fusion_refusals;
+mod limits;
+mod mutants;
+mod parity;
+mod plan;
+mod pool_definition;
+mod random;
+mod shaders;
+mod shapes;

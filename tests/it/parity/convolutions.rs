@@ -1,0 +1,129 @@
+//! Every epilogue of both convolution kernels: each activation, with and without residual, in each way of storing.
+
+use super::Limited;
+use crate::build::Build;
+use crate::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
+use reluctor::graph::ValueId;
+use reluctor::ops::activation::ACTIVATIONS;
+use reluctor::ops::epilogue::slot;
+use reluctor::ops::{Activation, Epilogue, Op, Pool, PoolKind};
+use reluctor::plan::Limits;
+
+/// How an epilogue ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Store {
+    Each,
+    /// The sums are split over several dispatches.
+    Split,
+    Pooled(PoolKind),
+}
+
+/// Convolutions, plain or transposed.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Direction {
+    Forward,
+    Transposed,
+}
+
+/// Loop iterations for two channels of a 3x3 convolution: 21 each.
+const FEW_ITERATIONS: u32 = 44;
+
+pub fn cases() -> Vec<Limited> {
+    let mut cases = Vec::new();
+    for direction in [Direction::Forward, Direction::Transposed] {
+        for (index, store) in stores().into_iter().enumerate() {
+            for residual in [false, true] {
+                cases.push(every_activation(direction, store, residual, index));
+            }
+        }
+        cases.push(every_shape(direction));
+    }
+    cases
+}
+
+fn stores() -> Vec<Store> {
+    [Store::Each, Store::Split].into_iter().chain(POOL_KINDS.map(Store::Pooled)).collect()
+}
+
+/// One node for each activation, each of another shape.
+fn every_activation(direction: Direction, store: Store, residual: bool, seed: usize) -> Limited {
+    let mut build = Build::new(seed as u64);
+    let shapes = match store {
+        Store::Split => splittable(),
+        _ => conv_shapes(),
+    };
+    for (index, &activation) in ACTIVATIONS.iter().enumerate() {
+        // Steps that share no divisor with the list's length reach every shape.
+        let shape = shapes[(index * 7 + seed * 3 + usize::from(residual)) % shapes.len()];
+        let pool = match store {
+            Store::Pooled(kind) => {
+                let fits = |pool: &Pool| pool.output_shape(output(direction, &shape)).is_ok();
+                pools(kind).into_iter().cycle().skip(index).take(8).find(fits)
+            }
+            _ => None,
+        };
+        let epilogue = Epilogue { activation, pool, ..Epilogue::default() };
+        add(&mut build, direction, shape, epilogue, residual, index % 4 != 3);
+    }
+    let max_loop_iterations = if store == Store::Split { FEW_ITERATIONS } else { 60_000 };
+    (build.done_all(), Limits { max_loop_iterations, ..Limits::default() })
+}
+
+/// Every shape, without residual, under Relu.
+fn every_shape(direction: Direction) -> Limited {
+    let mut build = Build::new(99);
+    for shape in conv_shapes() {
+        let epilogue = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
+        add(&mut build, direction, shape, epilogue, false, true);
+    }
+    (build.done_all(), Limits::default())
+}
+
+/// Shapes whose sums take more than one dispatch under [`FEW_ITERATIONS`], into parts of equal and unequal length.
+fn splittable() -> Vec<ConvShape> {
+    let three = window([3, 3], [1, 1], [1, 1], [1; 4]);
+    let plain = ConvShape { batch: 2, in_c: 4, out_c: 3, groups: 1, image: [7, 13], window: three };
+    vec![
+        plain,
+        ConvShape { in_c: 5, ..plain },
+        ConvShape { in_c: 10, out_c: 4, groups: 2, ..plain },
+        ConvShape { batch: 3, in_c: 17, ..plain },
+        ConvShape { in_c: 7, window: window([3, 3], [2, 2], [1, 2], [0, 1, 2, 0]), ..plain },
+    ]
+}
+
+fn output(direction: Direction, shape: &ConvShape) -> [usize; 4] {
+    match direction {
+        Direction::Forward => shape.conv_output(),
+        Direction::Transposed => shape.conv_transpose_output(),
+    }
+}
+
+/// A convolution with random content in every slot that its epilogue reads.
+pub fn add(
+    build: &mut Build,
+    direction: Direction,
+    shape: ConvShape,
+    epilogue: Epilogue,
+    residual: bool,
+    bias: bool,
+) -> ValueId {
+    let name = format!("{} {shape:?}", epilogue.activation.name());
+    let mut inputs = vec![None; slot::SLOPE + 1];
+    inputs[slot::INPUT] = Some(build.input(&shape.input()));
+    if bias {
+        inputs[slot::BIAS] = Some(build.constant(&[shape.out_c]));
+    }
+    if residual {
+        inputs[slot::RESIDUAL] = Some(build.input(&output(direction, &shape)));
+    }
+    if epilogue.activation == Activation::PRelu {
+        inputs[slot::SLOPE] = Some(build.constant(&[shape.out_c]));
+    }
+    let (filters, op): (_, Op) = match direction {
+        Direction::Forward => (shape.filters(), shape.conv(epilogue).into()),
+        Direction::Transposed => (shape.transposed_filters(), shape.conv_transpose(epilogue).into()),
+    };
+    inputs[slot::WEIGHT] = Some(build.constant(&filters));
+    build.node(&name, op, &inputs)
+}

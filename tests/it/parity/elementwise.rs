@@ -1,0 +1,86 @@
+//! Activations that stand alone, arithmetic of two tensors and batch normalization, each with every activation.
+
+use super::Limited;
+use crate::build::Build;
+use reluctor::ops::activation::ACTIVATIONS;
+use reluctor::ops::binary::BINARY_FUNCTIONS;
+use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction};
+use reluctor::plan::Limits;
+
+/// Pairs that broadcast: alike, channels, rows, a scalar, both sides, more dimensions on one side, eight dimensions.
+const PAIRS: [[&[usize]; 2]; 8] = [
+    [&[2, 3, 7, 13], &[2, 3, 7, 13]],
+    [&[2, 3, 7, 13], &[3, 1, 1]],
+    [&[3, 5, 7, 13], &[3, 1, 7, 1]],
+    [&[1, 1, 7, 13], &[1]],
+    [&[4, 1, 5], &[1, 3, 1]],
+    [&[65], &[2, 3, 65]],
+    [&[2, 1, 2, 1, 2, 1, 2, 3], &[1, 2, 1, 2, 1, 2, 1, 3]],
+    [&[9, 17], &[9, 1]],
+];
+
+pub fn cases() -> Vec<Limited> {
+    let mut cases = vec![activations(), batch_normalizations()];
+    cases.extend(BINARY_FUNCTIONS.map(binaries));
+    cases.into_iter().map(|build| (build.done_all(), Limits::default())).collect()
+}
+
+fn plain() -> impl Iterator<Item = (usize, Activation)> {
+    ACTIVATIONS.iter().copied().enumerate().filter(|&(_, activation)| activation != Activation::PRelu)
+}
+
+fn activations() -> Build {
+    let mut build = Build::new(1);
+    for (index, activation) in plain() {
+        let x = build.input(&[1 + index % 3, 3, 7, 13]);
+        build.node(activation.name(), Activate { activation }, &[Some(x)]);
+    }
+    // Other parameters than the defaults.
+    let others = [
+        Activation::LeakyRelu { alpha: 0.3 },
+        Activation::Elu { alpha: 2.0 },
+        Activation::Celu { alpha: 2.0 },
+        Activation::Clip { min: -0.5, max: 0.25 },
+        Activation::HardSigmoid { alpha: 0.5, beta: 0.25 },
+        Activation::Swish { alpha: 1.7 },
+        Activation::ThresholdedRelu { alpha: 0.5 },
+    ];
+    for activation in others {
+        let x = build.input(&[911]);
+        build.node(&format!("{activation:?}"), Activate { activation }, &[Some(x)]);
+    }
+    build
+}
+
+fn batch_normalizations() -> Build {
+    let mut build = Build::new(2);
+    for (index, activation) in plain() {
+        let channels = [1, 3, 9, 17, 65][index % 5];
+        let x = build.input(&[[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
+        let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
+        let variance = Some(build.positive(&[channels]));
+        let op = BatchNormalization { epsilon: 1e-5, activation };
+        build.node(activation.name(), op, &[Some(x), scale, bias, mean, variance]);
+    }
+    build
+}
+
+fn binaries(function: BinaryFunction) -> Build {
+    let mut build = Build::new(3);
+    for (index, activation) in plain() {
+        let [a, b] = PAIRS[index % PAIRS.len()];
+        // A slope must broadcast to the input, and not the other way round; and a quotient needs a divisor.
+        let swap = function == BinaryFunction::PRelu && a.len() < b.len();
+        let [a, b] = if swap { [b, a] } else { [a, b] };
+        let a = if function == BinaryFunction::PRelu { largest(a, b) } else { a.to_vec() };
+        let x = build.input(&a);
+        let y = if function == BinaryFunction::Div { build.positive(b) } else { build.input(b) };
+        build.node(activation.name(), Binary { function, activation }, &[Some(x), Some(y)]);
+    }
+    build
+}
+
+fn largest(a: &[usize], b: &[usize]) -> Vec<usize> {
+    let missing = a.len() - b.len();
+    (0..a.len()).map(|axis| a[axis].max(if axis < missing { 1 } else { b[axis - missing] })).collect()
+}

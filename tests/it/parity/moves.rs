@@ -1,0 +1,125 @@
+//! Pools, products, reductions, and the operators that only move elements.
+
+use super::Limited;
+use crate::build::Build;
+use crate::shapes::{POOL_KINDS, pools};
+use reluctor::ops::activation::ACTIVATIONS;
+use reluctor::ops::slice::Range;
+use reluctor::ops::{Activation, Concat, MatMul, Pad, PadMode, Reduce, ReduceKind, Reshape, Slice, Softmax, Transpose};
+use reluctor::plan::Limits;
+
+pub fn cases() -> Vec<Limited> {
+    let builds = [all_pools(), products(), rows(), moved(Build::new(7))];
+    builds.into_iter().map(|build| (build.done_all(), Limits::default())).collect()
+}
+
+fn all_pools() -> Build {
+    let mut build = Build::new(4);
+    for kind in POOL_KINDS {
+        for (index, pool) in pools(kind).into_iter().enumerate() {
+            let x = build.input(&[[1, 3, 7, 13], [3, 2, 5, 4]][index % 2]);
+            build.node(&format!("{pool:?}"), pool, &[Some(x)]);
+        }
+    }
+    build
+}
+
+/// Sizes m, n and k, batches of a and of b.
+type Product = ([usize; 3], &'static [usize], &'static [usize]);
+
+const PRODUCTS: [Product; 7] = [
+    ([1, 1, 1], &[], &[]),
+    ([3, 65, 17], &[], &[]),
+    ([7, 13, 64], &[2], &[]),
+    ([5, 4, 3], &[2, 1], &[1, 3]),
+    ([1, 10, 33], &[3], &[3]),
+    ([2, 9, 31], &[], &[2]),
+    ([65, 3, 9], &[], &[]),
+];
+
+fn products() -> Build {
+    let mut build = Build::new(5);
+    let activations = ACTIVATIONS.iter().filter(|&&activation| activation != Activation::PRelu);
+    for (index, &activation) in activations.enumerate() {
+        for addend in [false, true] {
+            let ([m, n, k], a_batch, b_batch) = PRODUCTS[(index * 2 + usize::from(addend)) % PRODUCTS.len()];
+            let [transpose_a, transpose_b] = [index % 2 == 1, index % 4 >= 2];
+            let (alpha, beta) = if index % 3 == 0 { (0.5, -1.5) } else { (1.0, 1.0) };
+            let a = build.input(&[a_batch, &if transpose_a { [k, m] } else { [m, k] }].concat());
+            let b_shape = [b_batch, &if transpose_b { [n, k] } else { [k, n] }].concat();
+            // Computed and constant factors take different ways to the device.
+            let b = if index % 3 == 1 { build.input(&b_shape) } else { build.constant(&b_shape) };
+            let c_shape = [vec![n], vec![m, n], vec![m, 1], vec![1]][index % 4].clone();
+            let c = addend.then(|| build.constant(&c_shape));
+            let op = MatMul { transpose_a, transpose_b, alpha, beta, activation };
+            build.node(&format!("{} {m}x{n}x{k} {addend}", activation.name()), op, &[Some(a), Some(b), c]);
+        }
+    }
+    build
+}
+
+fn rows() -> Build {
+    let mut build = Build::new(6);
+    let shapes: [(&[usize], std::ops::Range<usize>); 6] = [
+        (&[2, 3, 7, 13], 2..4),
+        (&[1, 65, 1, 1], 2..4),
+        (&[3, 1000], 1..2),
+        (&[2, 17, 5], 1..2),
+        (&[63], 0..1),
+        (&[4, 64, 3], 0..2),
+    ];
+    for (shape, axes) in shapes {
+        let x = build.input(shape);
+        let name = format!("{shape:?} {axes:?}");
+        for kind in [ReduceKind::Mean, ReduceKind::Max] {
+            build.node(&format!("{kind:?} {name}"), Reduce { kind, axes: axes.clone() }, &[Some(x)]);
+        }
+        build.node(&format!("Softmax {name}"), Softmax { axes }, &[Some(x)]);
+    }
+    build
+}
+
+/// Transpositions, slices, concatenations, reshapes and paddings of what the builder makes inputs of.
+pub fn moved(mut build: Build) -> Build {
+    let x = build.input(&[2, 3, 7, 13]);
+    for permutation in [vec![0, 2, 3, 1], vec![3, 2, 1, 0], vec![1, 0, 2, 3], vec![0, 1, 3, 2]] {
+        build.node(&format!("Transpose {permutation:?}"), Transpose { permutation }, &[Some(x)]);
+    }
+    let deep = build.input(&[2, 2, 2, 2, 2, 3]);
+    build.node("Transpose of six", Transpose { permutation: vec![0, 3, 4, 1, 5, 2] }, &[Some(deep)]);
+
+    let all = |count| Range { start: 0, step: 1, count };
+    let slices = [
+        (
+            "Slice step",
+            vec![all(2), all(3), Range { start: 1, step: 2, count: 3 }, Range { start: 12, step: -3, count: 5 }],
+        ),
+        (
+            "Slice one",
+            vec![Range { start: 1, step: 1, count: 1 }, all(3), Range { start: 6, step: 1, count: 1 }, all(13)],
+        ),
+        ("Slice back", vec![all(2), Range { start: 2, step: -1, count: 3 }, all(7), all(13)]),
+    ];
+    for (name, ranges) in slices {
+        build.node(name, Slice { ranges }, &[Some(x)]);
+    }
+    for axis in 0..4 {
+        let mut shape = [2, 3, 7, 13];
+        shape[axis] = 1 + axis;
+        let (y, mut z) = (build.input(&shape), build.constant(&shape));
+        if axis == 3 {
+            z = y;
+        }
+        build.node(&format!("Concat {axis}"), Concat { axis }, &[Some(x), Some(y), Some(z)]);
+    }
+    let flat = build.node("Reshape", Reshape { shape: vec![6, 91] }, &[Some(x)]);
+    build.node("Transpose of a reshape", Transpose { permutation: vec![1, 0] }, &[Some(flat)]);
+
+    for mode in [PadMode::Constant(1.5), PadMode::Edge, PadMode::Reflect, PadMode::Wrap] {
+        let pad = Pad { mode, begin: vec![0, 1, 2, 0], end: vec![0, 0, 3, 5] };
+        build.node(&format!("{mode:?}"), pad, &[Some(x)]);
+        let cut = Pad { mode, begin: vec![-1, 0, 2, -3], end: vec![0, -1, -4, 2] };
+        build.node(&format!("{mode:?}, cut"), cut, &[Some(x)]);
+    }
+    build
+}
