@@ -4,11 +4,13 @@ mod data;
 mod external;
 mod import;
 mod node;
+mod outline;
 mod proto;
 mod wire;
 
 pub use import::Family;
 pub use node::OnnxNode;
+pub use outline::Outline;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
