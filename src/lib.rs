@@ -9,8 +9,10 @@
 
 pub mod bench;
 pub mod bound;
+pub mod cli;
 pub mod compare;
 pub mod cpu;
+pub mod default_model;
 pub mod error;
 pub mod files;
 pub mod gpu;

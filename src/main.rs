@@ -1,1 +1,7 @@
-fn main() {}
+//! The `reluctor` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reluctor::cli::main()
+}

@@ -1,0 +1,75 @@
+//! Where text goes. A reader that goes away (`reluctor ... | head`) must not make anything panic, so nothing here uses
+//! `println!`.
+
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+/// Stdout for results, stderr for the rest.
+pub struct Console {
+    verbose: bool,
+    quiet: bool,
+    terminal: bool,
+    colour: bool,
+}
+
+impl Console {
+    pub fn new(verbose: bool, quiet: bool, no_color: bool) -> Self {
+        let terminal = stdout().is_terminal();
+        // https://no-color.org: any value but the empty one.
+        let refused = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Console { verbose, quiet, terminal, colour: terminal && !refused }
+    }
+
+    /// Whether results are looked at as they come.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Whether results may contain ANSI colours.
+    pub fn has_colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Whether more was asked for.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Writes a result.
+    pub fn print(&self, text: impl Display) -> Result<()> {
+        let mut out = stdout().lock();
+        write!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Error::io("standard output", error))
+    }
+
+    /// Writes a line of results.
+    pub fn line(&self, text: impl Display) -> Result<()> {
+        self.print(format_args!("{text}\n"))
+    }
+
+    /// Writes a result as one JSON document.
+    pub fn json(&self, document: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(document).map_err(|error| Error::Internal(error.to_string()))?;
+        self.line(text)
+    }
+
+    /// Says on stderr what is good to know.
+    pub fn note(&self, text: impl Display) {
+        if !self.quiet {
+            warn(format_args!("note: {text}"));
+        }
+    }
+
+    /// Says on stderr what only some want to know.
+    pub fn detail(&self, text: impl Display) {
+        if self.verbose {
+            warn(text);
+        }
+    }
+}
+
+/// Writes a line to stderr. Where that fails there is nobody left to tell.
+pub fn warn(text: impl Display) {
+    let _ = writeln!(stderr().lock(), "{text}");
+}

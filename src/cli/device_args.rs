@@ -1,0 +1,148 @@
+//! `--device`, `--checked`, `--precision`, `--timeout`: what a network runs on, and how.
+
+use super::console::Console;
+use super::quantity::count;
+use crate::error::{Error, Result};
+use crate::gpu::{Choice, Gpu, Options};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::fmt;
+use std::time::Duration;
+
+#[derive(Args)]
+pub struct DeviceArgs {
+    /// auto, cpu, gpu, an adapter's index, or a part of its name
+    ///
+    /// auto is a discrete, else an integrated, else a virtual GPU, else the CPU executor; never a software adapter.
+    /// WGPU_BACKEND and WGPU_ADAPTER_NAME are honoured below this flag.
+    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Device")]
+    device: Choice,
+    /// Compile shaders with run-time bounds checks
+    #[arg(long, help_heading = "Device")]
+    checked: bool,
+    /// The numbers that the device computes with
+    #[arg(long, value_enum, default_value_t, help_heading = "Device")]
+    precision: Precision,
+    /// How long the device may take for one submission
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
+    timeout: Duration,
+}
+
+/// The numbers that the device computes with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats
+    #[default]
+    F32,
+    /// 16-bit floats (not supported yet)
+    F16,
+}
+
+/// What a network runs on.
+pub enum Device {
+    /// The CPU executor.
+    Cpu,
+    /// An adapter.
+    Gpu(Gpu),
+}
+
+/// A device as reports show it.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceReport {
+    name: String,
+    backend: String,
+    driver: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl DeviceArgs {
+    /// Opens the device. Says so where `auto` found no GPU.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it is not there, [`Error::Usage`] where it cannot compute in this precision.
+    pub fn open(&self, console: &Console) -> Result<Device> {
+        if self.precision == Precision::F16 {
+            return Err(Error::Usage("--precision f16 is not supported yet; f32 is".to_string()));
+        }
+        let options = Options { checked: self.checked, timeout: self.timeout };
+        match Gpu::open(&self.device, &options)? {
+            Some(gpu) => Ok(Device::Gpu(gpu)),
+            None => {
+                if self.device != Choice::Cpu {
+                    console.note("no GPU was found, so this runs on the CPU; `reluctor devices` lists the adapters");
+                }
+                Ok(Device::Cpu)
+            }
+        }
+    }
+
+    /// The precision in force.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+}
+
+impl Device {
+    /// What to print of it.
+    pub fn report(&self) -> DeviceReport {
+        match self {
+            Device::Cpu => DeviceReport {
+                name: format!("CPU executor, {} threads", count(rayon::current_num_threads() as u64)),
+                backend: "cpu".to_string(),
+                driver: format!("reluctor {}", env!("CARGO_PKG_VERSION")),
+                kind: "cpu".to_string(),
+            },
+            Device::Gpu(gpu) => {
+                let report = gpu.report();
+                DeviceReport {
+                    name: report.name.clone(),
+                    backend: report.backend.clone(),
+                    driver: format!("{} {}", report.driver, report.driver_info).trim().to_string(),
+                    kind: report.kind.to_string(),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind.as_str() {
+            "cpu" => f.write_str(&self.name),
+            kind => write!(f, "{} ({}, {kind}, {})", self.name, self.backend, self.driver),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        })
+    }
+}
+
+/// A positive number of seconds, fractions allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_string())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected a positive number of seconds".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_positive_number_of_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "nan", "inf", "1e300", "soon", ""] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

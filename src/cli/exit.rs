@@ -1,0 +1,62 @@
+//! How the process ends: an error becomes one `error:` line, one `hint:` line and its exit code; so does a panic.
+
+use super::console::warn;
+use crate::error::{Error, Result};
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+/// What the last panic of any thread said.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Runs a command and reports what went wrong in it.
+pub fn code_of(command: impl FnOnce() -> Result<ExitCode>) -> ExitCode {
+    record_panics();
+    match catch_unwind(AssertUnwindSafe(command)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) if reader_is_gone(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => report(&error),
+        Err(_) => report(&Error::Internal(LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone())),
+    }
+}
+
+fn report(error: &Error) -> ExitCode {
+    warn(format_args!("error: {error}"));
+    warn(format_args!("hint: {}", error.hint()));
+    ExitCode::from(error.exit_code())
+}
+
+/// `reluctor ... | head` is no failure.
+fn reader_is_gone(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Keeps a panic's message instead of printing it: some panics of drivers are caught and become errors of their own.
+fn record_panics() {
+    let print = std::panic::take_hook();
+    let backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    std::panic::set_hook(Box::new(move |panic| {
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = describe(panic);
+        if backtrace {
+            print(panic);
+        }
+    }));
+}
+
+fn describe(panic: &PanicHookInfo<'_>) -> String {
+    let message = panic.payload_as_str().unwrap_or("panic").replace('\n', " ");
+    panic.location().map_or(message.clone(), |at| format!("{message} at {}:{}", at.file(), at.line()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_went_away_is_told_apart_from_other_failures() {
+        assert!(reader_is_gone(&Error::io("standard output", ErrorKind::BrokenPipe.into())));
+        assert!(!reader_is_gone(&Error::io("standard output", ErrorKind::StorageFull.into())));
+        assert!(!reader_is_gone(&Error::Usage("BrokenPipe".to_string())));
+    }
+}

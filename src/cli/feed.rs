@@ -1,0 +1,89 @@
+//! What a network is fed: a tensor for each of its inputs, and where it came from.
+
+use crate::error::{Error, Result, escape};
+use crate::onnx::{Declared, Model};
+use crate::tensor::{Tensor, format_shape};
+
+/// One input's content.
+pub struct Fed {
+    /// The input's name.
+    pub name: String,
+    /// Its content; its first dimension may hold more items than the network takes at once.
+    pub tensor: Tensor,
+    /// Where it came from, for reports.
+    pub source: String,
+}
+
+/// The model's inputs while they are being filled.
+pub struct Feed {
+    slots: Vec<(Declared, Option<Fed>)>,
+    /// What the items along the first dimension are called, where they are pictures.
+    pub items: Vec<String>,
+}
+
+impl Feed {
+    /// Nothing filled yet.
+    pub fn of(model: &Model) -> Result<Self> {
+        let slots = model.inputs()?.into_iter().map(|declared| (declared, None)).collect();
+        Ok(Feed { slots, items: Vec::new() })
+    }
+
+    /// The inputs, in the model's order.
+    pub fn declared(&self) -> impl Iterator<Item = &Declared> {
+        self.slots.iter().map(|(declared, _)| declared)
+    }
+
+    /// The inputs that nothing was given for yet.
+    pub fn open(&self) -> Vec<Declared> {
+        self.slots.iter().filter(|(_, fed)| fed.is_none()).map(|(declared, _)| declared.clone()).collect()
+    }
+
+    /// The declaration of the input of this name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is none.
+    pub fn named(&self, name: &str) -> Result<&Declared> {
+        self.declared().find(|declared| declared.name == name).ok_or_else(|| {
+            let names: Vec<String> = self.declared().map(|declared| escape(&declared.name)).collect();
+            Error::Usage(format!("the model has no input '{}'; its inputs are: {}", escape(name), names.join(", ")))
+        })
+    }
+
+    /// Fills an input.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it does not exist or is filled already, [`Error::Invalid`] where it holds something else.
+    pub fn fill(&mut self, name: &str, tensor: Tensor, source: String) -> Result<()> {
+        let kind = self.named(name)?.kind;
+        if tensor.kind() != kind {
+            let reason = format!("is declared as {kind:?}, but {source} holds {:?}", tensor.kind());
+            return Err(Error::invalid(format!("input '{name}'"), reason));
+        }
+        match self.slots.iter_mut().find(|(declared, fed)| declared.name == name && fed.is_none()) {
+            Some((_, slot)) => *slot = Some(Fed { name: name.to_string(), tensor, source }),
+            None => return Err(Error::Usage(format!("input '{}' is given twice", escape(name)))),
+        }
+        Ok(())
+    }
+
+    /// The inputs, all filled.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] names those that are not.
+    pub fn complete(self) -> Result<Vec<Fed>> {
+        let missing: Vec<String> = self.open().iter().map(|declared| escape(&declared.name)).collect();
+        if missing.is_empty() {
+            return Ok(self.slots.into_iter().filter_map(|(_, fed)| fed).collect());
+        }
+        Err(Error::Usage(format!(
+            "nothing is given for input {}; give an image with --preset, or --input, --test-data or --random",
+            missing.join(", ")
+        )))
+    }
+}
+
+impl std::fmt::Display for Fed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}, {}", escape(&self.name), format_shape(self.tensor.shape()), self.source)
+    }
+}

@@ -1,0 +1,31 @@
+//! `--fuse` and `--no-fuse`
+
+use crate::error::Result;
+use crate::passes::{Fusion, PASSES};
+use clap::Args;
+
+#[derive(Args)]
+pub struct FusionArgs {
+    /// Which fusions to make, separated by commas; all where nothing is said
+    #[arg(long, value_name = "LIST", help_heading = "Fusion", value_delimiter = ',', long_help = pass_list(), conflicts_with = "no_fuse")]
+    fuse: Option<Vec<String>>,
+    /// Make no fusion: every node of the model runs by itself
+    #[arg(long, help_heading = "Fusion")]
+    no_fuse: bool,
+}
+
+impl FusionArgs {
+    /// The chosen passes.
+    pub fn fusion(&self) -> Result<Fusion> {
+        match &self.fuse {
+            _ if self.no_fuse => Ok(Fusion::none()),
+            Some(names) => Fusion::only(names.iter().map(String::as_str)),
+            None => Ok(Fusion::all()),
+        }
+    }
+}
+
+fn pass_list() -> String {
+    let rows = PASSES.iter().map(|pass| format!("\n  {:<12} {}", pass.name, pass.summary));
+    format!("Which fusions to make, separated by commas; all where nothing is said:{}", rows.collect::<String>())
+}

@@ -1,0 +1,127 @@
+//! The command line: one file a subcommand. The only place that prints: results go to stdout, all else to stderr.
+//!
+//! To add a subcommand: a file with its `Args` and `run`, one row in [`Command`] and one in [`Command::run`].
+
+mod answers;
+mod batches;
+mod bench;
+mod compare;
+mod completions;
+mod console;
+mod device_args;
+mod devices;
+mod engine;
+mod exit;
+mod feed;
+mod fusion_args;
+mod input_args;
+mod input_files;
+mod inspect;
+mod layers;
+mod model_args;
+mod plan;
+mod quantity;
+mod random;
+mod run;
+mod run_report;
+mod shaders;
+
+use crate::error::Result;
+use clap::{Args, Parser, Subcommand};
+use console::Console;
+use std::process::ExitCode;
+
+/// A convolution engine for any GPU: fuses convolution with its activation and pooling, and proves its numbers.
+#[derive(Parser)]
+#[command(name = "reluctor", version = env!("RELUCTOR_VERSION"), propagate_version = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    console: ConsoleArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine, 1 outputs differ or a threshold failed, 2 usage, 3 unsupported model, \
+    4 invalid input, 5 device, 6 a budget would be exceeded, 70 internal, 130 interrupted.";
+
+/// What holds for every subcommand.
+#[derive(Args)]
+struct ConsoleArgs {
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// No colours; also where NO_COLOR is set or stdout is no terminal
+    #[arg(long, global = true)]
+    no_color: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a network: its answers, the device, the time
+    Run(Box<run::RunArgs>),
+    /// Hold the device against the CPU reference, layer by layer; names the first layer that diverges
+    Compare(Box<compare::CompareArgs>),
+    /// Time fused against unfused, after checking both
+    Bench(Box<bench::BenchArgs>),
+    /// Show what will run: kernels, fusions and why not, memory, arithmetic
+    Plan(plan::PlanArgs),
+    /// Show inputs, outputs, operators, parameters, and what is unsupported
+    Inspect(inspect::InspectArgs),
+    /// List the adapters and which one `auto` takes
+    Devices(devices::DevicesArgs),
+    /// List or write every composed WGSL variant
+    Shaders(shaders::ShadersArgs),
+    /// Print a completion script
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    fn run(&self, console: &Console) -> Result<ExitCode> {
+        match self {
+            Command::Run(args) => run::run(args, console),
+            Command::Compare(args) => compare::run(args, console),
+            Command::Bench(args) => bench::run(args, console),
+            Command::Plan(args) => plan::run(args, console),
+            Command::Inspect(args) => inspect::run(args, console),
+            Command::Devices(args) => devices::run(args, console),
+            Command::Shaders(args) => shaders::run(args, console),
+            Command::Completions(args) => completions::run(args, console),
+        }
+    }
+}
+
+/// Parses the command line, does what it says and returns the exit code that its outcome stands for.
+pub fn main() -> ExitCode {
+    let Cli { console, command } = Cli::parse();
+    let console = Console::new(console.verbose, console.quiet, console.no_color);
+    exit::code_of(|| command.run(&console))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_declared_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_full_run_command_parses() {
+        let line = "reluctor run m.onnx a.png b.jpg --preset imagenet --labels l.txt --top-k 5 --shape x:0:1x3x8x8 \
+            --dim N=4 --batch 2 --device llvmpipe --fuse bias,activation --seed 7 --range -1:1 --json -q";
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_ok());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in ["run m.onnx --fuse bias --no-fuse", "run -v -q", "run --precision f8", "run --batch 0", "teach"] {
+            let line = format!("reluctor {line}");
+            assert_eq!(Cli::try_parse_from(line.split_whitespace()).err().map(|e| e.exit_code()), Some(2), "{line}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `MODEL`, `--shape`, `--dim`, `--batch`: a network and what it leaves open.
+
+use crate::default_model;
+use crate::error::Result;
+use crate::onnx::{Bindings, Model};
+use crate::tensor::Shape;
+use clap::Args;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+#[derive(Args, Clone)]
+pub struct ModelArgs {
+    /// An ONNX file; left out, the embedded Fashion-MNIST network
+    #[arg(value_name = "MODEL")]
+    pub path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) sizes: SizeArgs,
+}
+
+/// Sizes that the model leaves open.
+#[derive(Args, Clone)]
+pub struct SizeArgs {
+    /// The shape of an input whose dimensions are open, as NAME:1x3x224x224
+    #[arg(long, value_name = "NAME:SHAPE", help_heading = "Model")]
+    shape: Vec<InputShape>,
+    /// The size of a named dimension
+    #[arg(long, value_name = "NAME=SIZE", help_heading = "Model")]
+    dim: Vec<DimSize>,
+    /// The size of an open first dimension; more items than that run one batch after another
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Model")]
+    batch: Option<usize>,
+}
+
+impl ModelArgs {
+    /// Whether no model was given, so that the embedded one is meant.
+    pub fn is_default(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// The network.
+    pub fn open(&self) -> Result<Model> {
+        self.path.as_ref().map_or_else(default_model::model, |path| Model::open(path))
+    }
+
+    /// What the command line says of the sizes that the model leaves open.
+    pub fn bindings(&self) -> Bindings {
+        let shapes = self.sizes.shape.iter().map(|input| (input.name.clone(), input.shape.clone())).collect();
+        let dims = self.sizes.dim.iter().map(|dim| (dim.name.clone(), dim.size)).collect();
+        Bindings { shapes, dims, batch: self.sizes.batch, ..Bindings::default() }
+    }
+
+    /// `--batch`
+    pub fn batch(&self) -> Option<usize> {
+        self.sizes.batch
+    }
+}
+
+/// `NAME:1x3x224x224`. The name itself may contain colons, as TensorFlow's do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct InputShape {
+    name: String,
+    shape: Shape,
+}
+
+/// `NAME=SIZE`
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DimSize {
+    name: String,
+    size: usize,
+}
+
+impl FromStr for InputShape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected NAME:SHAPE, for example data:1x3x224x224".to_string();
+        let (name, shape) = text.rsplit_once(':').filter(|(name, _)| !name.is_empty()).ok_or_else(expected)?;
+        let shape = shape.split('x').map(|size| size.parse().map_err(|_| expected())).collect::<Result<_, _>>()?;
+        Ok(InputShape { name: name.to_string(), shape })
+    }
+}
+
+impl FromStr for DimSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, size) = text.rsplit_once('=').ok_or("expected NAME=SIZE, for example N=4")?;
+        Ok(DimSize { name: name.to_string(), size: positive(size)? })
+    }
+}
+
+/// A count of at least one.
+pub fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number of at least 1".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_names_its_input() {
+        let parsed = |name: &str, shape: &[usize]| Ok(InputShape { name: name.to_string(), shape: shape.to_vec() });
+        assert_eq!("data:1x3x224x224".parse(), parsed("data", &[1, 3, 224, 224]));
+        assert_eq!("input:0:7".parse(), parsed("input:0", &[7]));
+        for text in ["1x3x224x224", ":1x3", "data:", "data:1x", "data:1xax3", "data:-1x3", "data:1,3"] {
+            assert!(text.parse::<InputShape>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_dimension_has_a_size_of_at_least_one() {
+        assert_eq!("N=4".parse(), Ok(DimSize { name: "N".to_string(), size: 4 }));
+        assert_eq!("a=b=4".parse(), Ok(DimSize { name: "a=b".to_string(), size: 4 }));
+        for text in ["N", "N=", "N=0", "N=-1", "N=x"] {
+            assert!(text.parse::<DimSize>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! `reluctor run`
+
+use super::answers::{Reading, correct, read_labels};
+use super::batches::{Batches, Named, Request};
+use super::console::Console;
+use super::device_args::DeviceArgs;
+use super::engine::Engine;
+use super::feed::Fed;
+use super::fusion_args::FusionArgs;
+use super::input_args::{Album, InputArgs, album};
+use super::input_files::is_picture;
+use super::model_args::{ModelArgs, positive};
+use super::run_report::{Accuracy, Report, Timing};
+use crate::default_model;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::graph::Graph;
+use crate::passes;
+use crate::tensor::row_major_slice;
+use clap::Args;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Pictures: PNG, JPEG or WebP, one after another along the first dimension of the input
+    #[arg(value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    fusion: FusionArgs,
+    /// The classes' names, one a line
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    labels: Option<PathBuf>,
+    /// How many classes to show
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Output")]
+    top_k: Option<usize>,
+    /// Turn scores into probabilities
+    #[arg(long, help_heading = "Output")]
+    softmax: bool,
+    /// The true classes, integers in an .npy file: prints the top-1 accuracy
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    expect_labels: Option<PathBuf>,
+    /// Write the outputs to an .npz file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    save_outputs: Option<PathBuf>,
+    /// Write what each layer computes to an .npz file; with --no-fuse, each node of the model is a layer
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    save_layers: Option<PathBuf>,
+    /// How many more times to run for the time, after the first run
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Output")]
+    iterations: usize,
+    /// Print one JSON document
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
+    let device = args.device.open(console)?;
+    let mut timing = Timing::default();
+
+    let start = Instant::now();
+    let job = Job::load(args)?;
+    timing.load = since(start);
+
+    let start = Instant::now();
+    let engine = Engine::load(&device, &job.graph)?;
+    timing.compile = since(start);
+
+    let outputs = job.run(&engine, args.iterations, &mut timing)?;
+    if let Some(path) = &args.save_outputs {
+        save(path, outputs.clone())?;
+    }
+    if let Some(path) = &args.save_layers {
+        job.save_layers(&engine, path)?;
+    }
+    let report = Report {
+        model: job.graph.name.clone(),
+        device: device.report(),
+        precision: args.device.precision(),
+        feed: &job.feed,
+        batches: job.batches,
+        items: &job.items,
+        album: &job.album,
+        reading: args.reading()?,
+        accuracy: args.accuracy(&outputs)?,
+        outputs: &outputs,
+        timing,
+    };
+    if args.json {
+        console.json(&report.json()?)?
+    } else {
+        report.print(console)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl RunArgs {
+    /// The model and the pictures. Where the first argument is a picture, the embedded network is meant.
+    fn model_and_pictures(&self) -> (Cow<'_, ModelArgs>, Vec<PathBuf>) {
+        match &self.model.path {
+            Some(path) if is_picture(path) => {
+                let pictures = [path].into_iter().chain(&self.images).cloned().collect();
+                (Cow::Owned(ModelArgs { path: None, ..self.model.clone() }), pictures)
+            }
+            _ => (Cow::Borrowed(&self.model), self.images.clone()),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        self.model_and_pictures().0.is_default()
+    }
+
+    fn reading(&self) -> Result<Reading> {
+        let given = self.labels.as_deref().map(read_labels).transpose()?;
+        let usual = if self.is_default() { 3 } else { 5 };
+        Ok(Reading {
+            labels: given.or_else(|| self.is_default().then(default_model::labels)),
+            top_k: self.top_k.unwrap_or(usual),
+            softmax: self.softmax || self.is_default(),
+        })
+    }
+
+    fn accuracy(&self, outputs: &Named) -> Result<Option<Accuracy>> {
+        let Some(path) = &self.expect_labels else { return Ok(None) };
+        let invalid = |reason: String| Error::invalid(path.display(), reason);
+        let labels = files::read_tensor(path)?;
+        let labels = row_major_slice(labels.as_int().map_err(|error| invalid(error.to_string()))?).into_owned();
+        let scores = self.reading()?.scores(outputs)?;
+        let mut classifiers = scores.into_iter().flatten();
+        let (Some(scores), None) = (classifiers.next(), classifiers.next()) else {
+            return Err(Error::Usage("--expect-labels needs a network with one classifier's output".to_string()));
+        };
+        if scores.nrows() != labels.len() {
+            return Err(invalid(format!("holds {} labels for {} items", labels.len(), scores.nrows())));
+        }
+        Ok(Some(Accuracy::of(correct(scores, &labels), labels.len())))
+    }
+}
+
+/// A network, ready to be loaded, and what it is fed.
+struct Job {
+    graph: Graph,
+    feed: Vec<Fed>,
+    batches: Batches,
+    album: Album,
+    items: Vec<String>,
+}
+
+impl Job {
+    fn load(args: &RunArgs) -> Result<Self> {
+        let (model_args, pictures) = args.model_and_pictures();
+        let (model, mut bindings) = (model_args.open()?, model_args.bindings());
+        let preset = model_args.is_default().then_some(default_model::PRESET);
+        let samples = model_args.is_default() && pictures.is_empty() && args.inputs.is_empty();
+        let album = if samples { default_model::images()? } else { album(&pictures)? };
+        let feed = args.inputs.feed(&model, &bindings, &album, preset)?;
+        let independent = !album.is_empty() || args.expect_labels.is_some();
+        let items = feed.items.clone();
+        let feed = feed.complete()?;
+        let request = Request { batch: model_args.batch(), independent };
+        let batches = Batches::bind(&feed, &model, &mut bindings, request)?;
+        let graph = passes::optimize(model.graph(&bindings)?, &args.fusion.fusion()?)?;
+        Ok(Job { graph, feed, batches, album, items })
+    }
+
+    /// Runs every batch; where there is one, `iterations` times more for the time.
+    fn run(&self, engine: &Engine<'_>, iterations: usize, timing: &mut Timing) -> Result<Named> {
+        let (mut outputs, mut runs) = (Named::new(), Vec::new());
+        for index in 0..self.batches.count() {
+            let inputs = self.batches.inputs(index, &self.feed);
+            let start = Instant::now();
+            let result = engine.run(&inputs)?;
+            runs.push(since(start));
+            self.batches.append(&mut outputs, index, result)?;
+        }
+        if runs.len() == 1 {
+            let inputs = self.batches.inputs(0, &self.feed);
+            for _ in 0..iterations {
+                let start = Instant::now();
+                engine.run(&inputs)?;
+                runs.push(since(start));
+            }
+        }
+        timing.record(&runs);
+        Ok(outputs)
+    }
+
+    fn save_layers(&self, engine: &Engine<'_>, path: &Path) -> Result<()> {
+        if self.batches.count() > 1 {
+            return Err(Error::Usage("--save-layers takes one batch; use fewer items or a larger --batch".to_string()));
+        }
+        let mut layers = Named::new();
+        engine.observe(&self.batches.inputs(0, &self.feed), &mut |outputs| {
+            layers.extend(outputs);
+            Ok(())
+        })?;
+        save(path, layers)
+    }
+}
+
+/// A network may give one value twice, and an archive holds it once.
+fn save(path: &Path, mut tensors: Named) -> Result<()> {
+    let mut seen = HashSet::new();
+    tensors.retain(|(name, _)| seen.insert(name.clone()));
+    files::write_npz(path, &tensors)
+}
+
+/// Milliseconds.
+fn since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}

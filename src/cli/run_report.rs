@@ -1,0 +1,207 @@
+//! What `reluctor run` says: for people, and as JSON.
+
+use super::answers::{Ranked, Reading, Summary, summary};
+use super::batches::{Batches, Named};
+use super::console::Console;
+use super::device_args::{DeviceReport, Precision};
+use super::feed::Fed;
+use super::input_args::Album;
+use super::quantity::{count, milliseconds};
+use crate::error::{Result, escape};
+use crate::image::half_blocks;
+use crate::tensor::format_shape;
+use ndarray::ArrayView2;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Characters across a picture.
+const PICTURE_COLUMNS: usize = 40;
+
+/// Items whose classes are shown to people; JSON has them all.
+const ITEMS_SHOWN: usize = 20;
+
+/// Milliseconds.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+pub struct Timing {
+    /// Reading files, importing, fusing.
+    pub load: f64,
+    /// Planning, compiling, uploading weights.
+    pub compile: f64,
+    /// The first run.
+    pub first: f64,
+    /// The median of the later runs; the first where it was the only one.
+    pub run: f64,
+    /// All runs together.
+    #[serde(skip)]
+    pub total: f64,
+}
+
+impl Timing {
+    /// Takes the times of all runs in order.
+    pub fn record(&mut self, runs: &[f64]) {
+        let mut later = runs.get(1..).filter(|later| !later.is_empty()).unwrap_or(runs).to_vec();
+        later.sort_by(f64::total_cmp);
+        self.first = runs.first().copied().unwrap_or(0.0);
+        self.run = later.get(later.len() / 2).copied().unwrap_or(0.0);
+        self.total = runs.iter().sum();
+    }
+}
+
+/// How often a classifier was right.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Accuracy {
+    correct: usize,
+    total: usize,
+    top1: f64,
+}
+
+impl Accuracy {
+    pub fn of(correct: usize, total: usize) -> Self {
+        Accuracy { correct, total, top1: correct as f64 / total.max(1) as f64 }
+    }
+}
+
+/// All that there is to say.
+pub struct Report<'a> {
+    pub model: String,
+    pub device: DeviceReport,
+    pub precision: Precision,
+    pub feed: &'a [Fed],
+    pub batches: Batches,
+    /// What the items are called, where they are pictures.
+    pub items: &'a [String],
+    pub album: &'a Album,
+    pub reading: Reading,
+    pub accuracy: Option<Accuracy>,
+    pub outputs: &'a Named,
+    pub timing: Timing,
+}
+
+impl Report<'_> {
+    /// For people.
+    pub fn print(&self, console: &Console) -> Result<()> {
+        self.print_header(console)?;
+        let scores = self.reading.scores(self.outputs)?;
+        for ((name, output), scores) in self.outputs.iter().zip(scores) {
+            match scores {
+                // Of thousands of labelled items the accuracy is what is wanted.
+                Some(_) if self.accuracy.is_some() && self.items.is_empty() => {}
+                Some(scores) => self.print_classes(console, name, scores)?,
+                None => {
+                    let summary = summary(output).map_or_else(|| format!("{output:?}"), |summary| summary.to_string());
+                    console.line(format_args!("{} {}: {summary}", escape(name), format_shape(output.shape())))?;
+                }
+            }
+        }
+        self.print_footer(console)
+    }
+
+    fn print_header(&self, console: &Console) -> Result<()> {
+        console.line(format_args!("model      {}", escape(&self.model)))?;
+        console.line(format_args!("device     {}, {}", self.device, self.precision))?;
+        self.feed.iter().try_for_each(|fed| console.line(format_args!("input      {fed}")))?;
+        if self.batches.count() > 1 {
+            let Batches { items, size } = self.batches;
+            console.line(format_args!("batches    {} of {size} for {items} items", self.batches.count()))?;
+        }
+        console.line("")
+    }
+
+    fn print_classes(&self, console: &Console, output: &str, scores: ArrayView2<'_, f32>) -> Result<()> {
+        for (at, row) in scores.rows().into_iter().enumerate().take(ITEMS_SHOWN) {
+            console.line(self.item(at).unwrap_or_else(|| format!("{} item {at}", escape(output))))?;
+            if let Some((_, picture)) = self.album.get(at).filter(|_| console.is_terminal()) {
+                console.print(half_blocks(picture, PICTURE_COLUMNS, console.has_colour()))?;
+            }
+            self.reading.top(row).iter().try_for_each(|ranked| console.line(ranked))?;
+        }
+        if scores.nrows() > ITEMS_SHOWN {
+            console.line(format_args!("... and {} items more; --json has all", scores.nrows() - ITEMS_SHOWN))?;
+        }
+        Ok(())
+    }
+
+    fn item(&self, at: usize) -> Option<String> {
+        self.items.get(at).map(|name| escape(name))
+    }
+
+    fn print_footer(&self, console: &Console) -> Result<()> {
+        console.line("")?;
+        if let Some(Accuracy { correct, total, top1 }) = self.accuracy {
+            let (correct, total) = (count(correct as u64), count(total as u64));
+            console.line(format_args!("accuracy   {:.2} % ({correct} of {total})", top1 * 100.0))?;
+        }
+        let Timing { load, compile, first, run, total } = self.timing;
+        let [load, compile, first, run, total] = [load, compile, first, run, total].map(milliseconds);
+        let all = if self.batches.count() > 1 { format!(", all batches {total}") } else { String::new() };
+        console.line(format_args!("time       load {load}, compile {compile}, first run {first}, run {run}{all}"))
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Result<Value> {
+        let scores = self.reading.scores(self.outputs)?;
+        let outputs: Vec<OutputReport> = self
+            .outputs
+            .iter()
+            .zip(scores)
+            .map(|((name, output), scores)| {
+                let tops: Vec<_> = scores.iter().flat_map(|s| s.rows()).map(|row| self.reading.top(row)).collect();
+                OutputReport {
+                    name,
+                    shape: output.shape(),
+                    top: tops.first().cloned().unwrap_or_default(),
+                    items: tops
+                        .into_iter()
+                        .enumerate()
+                        .map(|(at, top)| ItemReport { item: self.item(at), top })
+                        .collect(),
+                    summary: summary(output),
+                }
+            })
+            .collect();
+        let input = |fed: &Fed| json!({ "name": fed.name, "shape": fed.tensor.shape(), "source": fed.source });
+        Ok(json!({
+            "model": self.model,
+            "device": self.device,
+            "precision": self.precision,
+            "inputs": self.feed.iter().map(input).collect::<Vec<_>>(),
+            "batch": self.batches.size,
+            "outputs": outputs,
+            "accuracy": self.accuracy,
+            "timing_ms": self.timing,
+        }))
+    }
+}
+
+/// One output in JSON.
+#[derive(Serialize)]
+struct OutputReport<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+    /// The classes of the first item; empty where the output is no classifier's.
+    top: Vec<Ranked>,
+    /// The classes of every item.
+    items: Vec<ItemReport>,
+    summary: Option<Summary>,
+}
+
+/// One item of a batch in JSON.
+#[derive(Serialize)]
+struct ItemReport {
+    item: Option<String>,
+    top: Vec<Ranked>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_run_does_not_count_among_the_later_ones() {
+        let mut timing = Timing::default();
+        timing.record(&[100.0, 3.0, 1.0, 2.0]);
+        assert_eq!((timing.first, timing.run, timing.total), (100.0, 2.0, 106.0));
+        timing.record(&[5.0]);
+        assert_eq!((timing.first, timing.run), (5.0, 5.0));
+    }
+}
