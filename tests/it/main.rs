@@ -12,6 +12,8 @@ mod fusion;
 mod fusion_refusals;
 mod limits;
 mod mutants;
+mod onnx_file;
+mod padding;
 mod parity;
 mod plan;
 mod pool_definition;
