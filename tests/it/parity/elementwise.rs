@@ -57,7 +57,7 @@ fn batch_normalizations() -> Build {
     let mut build = Build::new(2);
     for (index, activation) in plain() {
         let channels = [1, 3, 9, 17, 65][index % 5];
-        let x = build.input(&[[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
+        let x = build.input([[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
         let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
         let variance = Some(build.positive(&[channels]));
         let op = BatchNormalization { epsilon: 1e-5, activation };
