@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
-use crate::tensor::{Kind, Shape, Tensor};
+use crate::tensor::{Kind, Shape, Tensor, row_major_slice};
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -233,7 +233,7 @@ impl<'g> Comparison<'g> {
         }
         match (device, reference, bound) {
             (Tensor::Real(device), Tensor::Real(reference), Some(bound)) => {
-                let bound = bound.as_slice().unwrap_or_default();
+                let bound = row_major_slice(bound);
                 Ok(match self.tolerance {
                     Tolerance::RoundingBound => difference(device, reference, |index, _| bound[index]),
                     Tolerance::AllClose { atol, rtol } => difference(device, reference, |_, r| atol + rtol * r.abs()),

@@ -80,12 +80,13 @@ impl Conv {
         Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
     }
 
-    /// Whether `conv_tile` can run it: whole tiles of channels in each group, sums short enough for one dispatch.
+    /// Whether `conv_tile` can run it: whole tiles of channels in each group and binding, sums short enough for one dispatch.
     fn fits_tile(&self, shape: &ConvShape, node: &Lowering<'_>) -> bool {
         let per_group = shape.out_c / shape.groups;
         let whole = per_group.is_multiple_of(TILE_CHANNELS) || (shape.groups == 1 && per_group >= TILE_CHANNELS);
+        let fits = node.filters_per_binding(shape.terms() + 2) >= TILE_CHANNELS;
         let loops = loop_iterations(&self.window, shape.in_c / shape.groups, self.epilogue.pool.as_ref());
-        whole && loops <= u64::from(node.limits().max_loop_iterations)
+        whole && fits && loops <= u64::from(node.limits().max_loop_iterations)
     }
 
     fn lower_tile(
@@ -157,7 +158,7 @@ impl Operator for Conv {
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
         let tiled = self.fits_tile(&shape, node);
         let packing = if tiled { Packing::ByFour } else { Packing::Each };
-        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2) {
+        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, packing) {
             let packed = node.pack_filters(channels.clone(), &weights, &self.epilogue, packing)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
             if tiled {

@@ -6,7 +6,7 @@ use crate::bound::{FLUSH, gamma};
 use crate::kernels::Kernel;
 use crate::linalg::{Matrix, matmul};
 use crate::onnx::OnnxNode;
-use crate::plan::{Lowering, View};
+use crate::plan::{Lowering, Packing, View};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn, Zip};
@@ -244,7 +244,7 @@ impl Operator for MatMul {
         // A constant factor is stored column after column, so that a part of its columns is one range of a buffer.
         let columns = sizes.columns(&row_major_slice(b.as_real()?));
         [params.b_row, params.b_column] = [1, sizes.k as u32];
-        for range in node.channel_ranges(sizes.n, sizes.k) {
+        for range in node.channel_ranges(sizes.n, sizes.k, Packing::Each) {
             let packed =
                 node.constant_buffer("columns", columns[range.start * sizes.k..range.end * sizes.k].to_vec())?;
             let (first_n, count_n) = (range.start as u32, range.len() as u32);

@@ -203,10 +203,17 @@ impl<'a> Lowering<'a> {
         (view.bytes / F32 as u64) as u32
     }
 
-    /// Ranges of output channels whose weights, `row` numbers for each, fit one binding.
-    pub fn channel_ranges(&self, channels: usize, row: usize) -> Vec<Range<usize>> {
+    /// Filters of `row` numbers each that fit one binding.
+    pub fn filters_per_binding(&self, row: usize) -> usize {
         let limit = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) as usize;
-        let most = (limit / (row.max(1) * F32)).max(1);
+        limit / (row.max(1) * F32)
+    }
+
+    /// Ranges of output channels whose weights, `row` numbers for each, fit one binding; all but the last hold whole tiles
+    /// of the packing.
+    pub fn channel_ranges(&self, channels: usize, row: usize, packing: Packing) -> Vec<Range<usize>> {
+        let width = packing.width();
+        let most = (self.filters_per_binding(row) / width * width).max(width);
         (0..channels).step_by(most).map(|start| start..(start + most).min(channels)).collect()
     }
 

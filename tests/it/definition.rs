@@ -41,6 +41,7 @@ pub struct Attributes {
 }
 
 /// `Y[n, oc, oy, ox] = B[oc] + sum over ic, ky, kx of X[n, ic, oy * stride + ky * dilation - pad, ..] * W[oc, ic, ky, kx]`.
+#[expect(clippy::needless_range_loop)] // All seven loops alike.
 pub fn conv(x: &Image, w: &Image, bias: &[f64], a: Attributes) -> Image {
     let ([batch, _, in_h, in_w], [out_c, group_c, k_h, k_w]) = (x.shape, w.shape);
     let size = |size: usize, kernel: usize, axis: usize| {

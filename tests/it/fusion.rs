@@ -93,7 +93,8 @@ pub fn assert_same_in_f64(what: &str, plain: &Case, fused: &Case) {
 
 #[test]
 fn an_activation_becomes_part_of_the_operator_before_it() {
-    let producers: [(&str, fn(&mut Build) -> ValueId); 5] = [
+    type Producer = fn(&mut Build) -> ValueId;
+    let producers: [(&str, Producer); 5] = [
         ("conv", conv),
         ("conv transpose", conv_transpose),
         ("product", |build| {

@@ -111,15 +111,29 @@ fn rows_beyond_what_lanes_may_loop_over_are_refused() {
 
 #[test]
 fn weights_larger_than_a_binding_are_split_over_dispatches() {
-    // Weights of 33 channels, 64 * 9 + 2 numbers each: 7 channels fit 16 KiB.
+    // Weights of 33 channels, 64 * 9 + 2 numbers each: 7 channels fit 16 KiB, and one tile of 4.
     let limits = Limits { max_storage_buffer_binding_size: 16 << 10, ..gpu().limits() };
     let plan = check_under(&conv([3, 3], 64, 33), &limits);
-    assert_eq!(dispatches(&plan), [5, 5]);
+    assert_eq!(dispatches(&plan), [9, 5]);
     assert!(plan.buffers.iter().all(|buffer| buffer.bytes <= 16 << 10));
 
     // Columns of 65 numbers: 3 fit 1,000 bytes.
     let limits = Limits { max_storage_buffer_binding_size: 1_000, ..gpu().limits() };
     assert_eq!(dispatches(&check_under(&product(2, 17, 65), &limits)), [6]);
+}
+
+#[test]
+fn tiles_of_split_weights_stay_within_a_group() {
+    let mut build = Build::new(11);
+    let window = window([3, 3], [1, 1], [1, 1], [1; 4]);
+    let shape = ConvShape { batch: 1, in_c: 64, out_c: 16, groups: 4, image: [2, 2], window };
+    add(&mut build, Direction::Forward, shape, Epilogue::default(), true, true);
+    let case = build.done_all();
+    // 146 numbers a filter: 7 fit 4 KiB, 3 fit 2,000 bytes, where no tile does.
+    for (bytes, dispatched) in [(4_096, 4), (2_000, 6)] {
+        let limits = Limits { max_storage_buffer_binding_size: bytes, ..gpu().limits() };
+        assert_eq!(dispatches(&check_under(&case, &limits)), [dispatched]);
+    }
 }
 
 #[test]
@@ -147,9 +161,9 @@ fn grids_wider_than_a_dimension_are_folded() {
     build.node("pad", Pad { mode: PadMode::Wrap, begin: vec![0, 0, 2, 2], end: vec![0; 4] }, &[Some(x)]);
     build.node("mean", Reduce { kind: ReduceKind::Mean, axes: 2..4 }, &[Some(x)]);
     build.node("softmax", Softmax { axes: 2..4 }, &[Some(x)]);
-    let w = build.constant(&[5, 5, 1, 1]);
+    let [x_of_conv, w] = [build.input(&[3, 5, 34, 26]), build.constant(&[5, 5, 1, 1])];
     let window = window([1, 1], [1, 1], [1, 1], [0; 4]);
-    build.node("conv", Conv { window, groups: 1, epilogue: Epilogue::default() }, &[Some(x), Some(w)]);
+    build.node("conv", Conv { window, groups: 1, epilogue: Epilogue::default() }, &[Some(x_of_conv), Some(w)]);
     let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation: NONE };
     let b = build.constant(&[13, 17]);
     build.node("product", op, &[Some(x), Some(b)]);

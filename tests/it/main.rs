@@ -13,6 +13,8 @@ mod fusion_refusals;
 mod limits;
 mod models;
 mod mutants;
+mod onnx_file;
+mod padding;
 mod parity;
 mod plan;
 mod pool_definition;

@@ -5,6 +5,7 @@ use crate::check::{Agreement, planned, violations};
 use crate::device::{assert_identical, gpu, run};
 use crate::shapes::window;
 use ndarray::Axis;
+use reluctor::compare::{Comparison, Mode, Tolerance, Verdict};
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::slice::Range;
 use reluctor::ops::window::Window;
@@ -204,4 +205,38 @@ fn integers_that_are_off_by_one_are_told_apart() {
 fn runs_that_differ_in_one_bit_are_told_apart() {
     let result = |x: f32| vec![("y".to_string(), Tensor::real(&[2], vec![1.0, x]).unwrap())];
     assert_identical(&[result(2.0), result(2.0), result(2.0f32.next_up())]);
+}
+
+/// What the library's own comparison says of a device that runs `mutant` in place of `case`, layer by layer.
+fn verdicts(case: &Case, mutant: &Case, mode: Mode) -> Vec<Verdict> {
+    let mut comparison = Comparison::new(&case.graph, &case.fed(), mode, Tolerance::RoundingBound);
+    let mut verdicts = Vec::new();
+    let mut observe = |step: usize, outputs: Vec<Tensor>| {
+        verdicts.push(comparison.layer(step, String::new(), &outputs[0])?.difference.verdict);
+        Ok(())
+    };
+    gpu().load(&planned(mutant)).unwrap().run_stepwise(&case.fed(), &mut observe).unwrap();
+    verdicts
+}
+
+#[test]
+fn the_librarys_comparison_names_the_layer_that_is_wrong() {
+    let mut build = Build::new(4);
+    let (rows, columns) = (build.input(&[3, 1, 1]), build.input(&[1, 4, 1]));
+    let add = Binary { function: BinaryFunction::Add, activation: Activation::Identity };
+    let mut y = build.node("first", add, &[Some(rows), Some(columns)]);
+    for name in ["second", "third"] {
+        y = build.node(name, Activate { activation: Activation::Tanh }, &[Some(y)]);
+    }
+    let case = build.done(&[y]);
+    for mode in [Mode::EachLayer, Mode::Cumulative] {
+        assert!(verdicts(&case, &case, mode).iter().all(|&verdict| verdict != Verdict::Mismatch));
+    }
+    let mut mutant = case.clone();
+    *mutant.op("second") = Activate { activation: Activation::Softsign }.into();
+    let bad = |mode| -> Vec<bool> {
+        verdicts(&case, &mutant, mode).iter().map(|&verdict| verdict == Verdict::Mismatch).collect()
+    };
+    assert_eq!(bad(Mode::EachLayer), [false, true, false]);
+    assert_eq!(bad(Mode::Cumulative), [false, true, true]);
 }

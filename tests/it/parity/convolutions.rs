@@ -12,7 +12,10 @@ use reluctor::plan::Limits;
 /// How an epilogue ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Store {
+    /// One element an invocation.
     Each,
+    /// Tiles of four channels.
+    Tiled,
     /// The sums are split over several dispatches.
     Split,
     Pooled(PoolKind),
@@ -42,15 +45,17 @@ pub fn cases() -> Vec<Limited> {
 }
 
 fn stores() -> Vec<Store> {
-    [Store::Each, Store::Split].into_iter().chain(POOL_KINDS.map(Store::Pooled)).collect()
+    [Store::Each, Store::Tiled, Store::Split].into_iter().chain(POOL_KINDS.map(Store::Pooled)).collect()
 }
 
 /// One node for each activation, each of another shape.
 fn every_activation(direction: Direction, store: Store, residual: bool, seed: usize) -> Limited {
     let mut build = Build::new(seed as u64);
     let shapes = match store {
+        Store::Each => shapes_where(|channels, _| channels < 4),
+        Store::Tiled => shapes_where(|channels, groups| channels % 4 == 0 || (channels > 4 && groups == 1)),
         Store::Split => splittable(),
-        _ => conv_shapes(),
+        Store::Pooled(_) => conv_shapes(),
     };
     for (index, &activation) in ACTIVATIONS.iter().enumerate() {
         // Steps that share no divisor with the list's length reach every shape.
@@ -90,6 +95,11 @@ fn splittable() -> Vec<ConvShape> {
         ConvShape { batch: 3, in_c: 17, ..plain },
         ConvShape { in_c: 7, window: window([3, 3], [2, 2], [1, 2], [0, 1, 2, 0]), ..plain },
     ]
+}
+
+/// Those of the shapes whose output channels in a group, and groups, are such.
+fn shapes_where(fits: impl Fn(usize, usize) -> bool) -> Vec<ConvShape> {
+    conv_shapes().into_iter().filter(|shape| fits(shape.out_c / shape.groups, shape.groups)).collect()
 }
 
 fn output(direction: Direction, shape: &ConvShape) -> [usize; 4] {

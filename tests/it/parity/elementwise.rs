@@ -7,13 +7,14 @@ use reluctor::ops::binary::BINARY_FUNCTIONS;
 use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction};
 use reluctor::plan::Limits;
 
-/// Pairs that broadcast: alike, channels, rows, a scalar, both sides, more dimensions on one side, eight dimensions.
-const PAIRS: [[&[usize]; 2]; 8] = [
+/// Pairs that broadcast: alike, channels, rows, a scalar, both sides, all of both sides, more dimensions on one side, eight dimensions.
+const PAIRS: [[&[usize]; 2]; 9] = [
     [&[2, 3, 7, 13], &[2, 3, 7, 13]],
     [&[2, 3, 7, 13], &[3, 1, 1]],
     [&[3, 5, 7, 13], &[3, 1, 7, 1]],
     [&[1, 1, 7, 13], &[1]],
     [&[4, 1, 5], &[1, 3, 1]],
+    [&[3, 1, 1], &[1, 4, 1]],
     [&[65], &[2, 3, 65]],
     [&[2, 1, 2, 1, 2, 1, 2, 3], &[1, 2, 1, 2, 1, 2, 1, 3]],
     [&[9, 17], &[9, 1]],
@@ -56,7 +57,7 @@ fn batch_normalizations() -> Build {
     let mut build = Build::new(2);
     for (index, activation) in plain() {
         let channels = [1, 3, 9, 17, 65][index % 5];
-        let x = build.input(&[[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
+        let x = build.input([[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
         let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
         let variance = Some(build.positive(&[channels]));
         let op = BatchNormalization { epsilon: 1e-5, activation };
