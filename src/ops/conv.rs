@@ -80,7 +80,8 @@ impl Conv {
         Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
     }
 
-    /// Whether `conv_tile` can run it: whole tiles of channels in each group and binding, sums short enough for one dispatch.
+    /// Whether `conv_tile` can run it: whole tiles of channels in each group and binding, and sums short enough for one
+    /// dispatch.
     fn fits_tile(&self, shape: &ConvShape, node: &Lowering<'_>) -> bool {
         let per_group = shape.out_c / shape.groups;
         let whole = per_group.is_multiple_of(TILE_CHANNELS) || (shape.groups == 1 && per_group >= TILE_CHANNELS);

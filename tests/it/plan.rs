@@ -200,7 +200,7 @@ fn a_plan_prints_its_steps_dispatches_and_costs() {
     let graph = optimize(case.graph, &Fusion::all()).unwrap();
     let expected = "\
 Conv conv -> 1x4x4x4
-    conv_direct+relu+slope_uniform+residual_none+store_max_pool groups 1x1x1
+    conv_tile+relu+slope_uniform+residual_none+tile_pool+tile_max_pool groups 1x1x1
 Reshape flatten -> 1x64
 1 dispatches, 13824 flops, 1472 bytes moved, 464 bytes of weights, 1488 bytes in all
 ";

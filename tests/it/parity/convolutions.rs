@@ -12,10 +12,7 @@ use reluctor::plan::Limits;
 /// How an epilogue ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Store {
-    /// One element an invocation.
     Each,
-    /// Tiles of four channels.
-    Tiled,
     /// The sums are split over several dispatches.
     Split,
     Pooled(PoolKind),
@@ -35,8 +32,11 @@ pub fn cases() -> Vec<Limited> {
     let mut cases = Vec::new();
     for direction in [Direction::Forward, Direction::Transposed] {
         for (index, store) in stores().into_iter().enumerate() {
-            for residual in [false, true] {
-                cases.push(every_activation(direction, store, residual, index));
+            for (residual, shapes) in [false, true]
+                .into_iter()
+                .flat_map(|residual| shapes_for(store).into_iter().map(move |shapes| (residual, shapes)))
+            {
+                cases.push(every_activation(direction, store, residual, index, &shapes));
             }
         }
         cases.push(every_shape(direction));
@@ -45,18 +45,21 @@ pub fn cases() -> Vec<Limited> {
 }
 
 fn stores() -> Vec<Store> {
-    [Store::Each, Store::Tiled, Store::Split].into_iter().chain(POOL_KINDS.map(Store::Pooled)).collect()
+    [Store::Each, Store::Split].into_iter().chain(POOL_KINDS.map(Store::Pooled)).collect()
+}
+
+/// Lists of shapes, each of which one kernel takes: sums too long for one dispatch, few channels, tiles of four of them.
+fn shapes_for(store: Store) -> Vec<Vec<ConvShape>> {
+    let tiled = |channels: usize, groups: usize| channels.is_multiple_of(4) || (channels > 4 && groups == 1);
+    match store {
+        Store::Split => vec![splittable()],
+        _ => vec![shapes_where(|channels, groups| !tiled(channels, groups)), shapes_where(tiled)],
+    }
 }
 
 /// One node for each activation, each of another shape.
-fn every_activation(direction: Direction, store: Store, residual: bool, seed: usize) -> Limited {
+fn every_activation(direction: Direction, store: Store, residual: bool, seed: usize, shapes: &[ConvShape]) -> Limited {
     let mut build = Build::new(seed as u64);
-    let shapes = match store {
-        Store::Each => shapes_where(|channels, _| channels < 4),
-        Store::Tiled => shapes_where(|channels, groups| channels % 4 == 0 || (channels > 4 && groups == 1)),
-        Store::Split => splittable(),
-        Store::Pooled(_) => conv_shapes(),
-    };
     for (index, &activation) in ACTIVATIONS.iter().enumerate() {
         // Steps that share no divisor with the list's length reach every shape.
         let shape = shapes[(index * 7 + seed * 3 + usize::from(residual)) % shapes.len()];
