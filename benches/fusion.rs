@@ -61,7 +61,7 @@ fn one(gpu: &Gpu, spec: &str, smoke: bool) -> Result<()> {
 
 fn wave(graph: &Graph, id: reluctor::graph::ValueId) -> Result<(String, Tensor)> {
     let value = graph.value(id);
-    let data = (0..value.ty.len()?).map(|i| (i as f32 * 0.619).sin()).collect();
+    let data = (0..value.ty.elements()?).map(|i| (i as f32 * 0.619).sin()).collect();
     Ok((value.name.clone(), Tensor::real(&value.ty.shape, data)?))
 }
 

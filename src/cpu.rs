@@ -7,6 +7,9 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Is shown each node with its outputs; its error stops the run.
+pub type Observe<'a, T> = dyn FnMut(&Node, &[Tensor<T>]) -> Result<()> + 'a;
+
 /// A graph made ready to run in one precision.
 pub struct Session<'g, T> {
     graph: &'g Graph,
@@ -43,7 +46,7 @@ impl<'g, T: Real> Session<'g, T> {
     pub fn run_observed(
         &self,
         inputs: &[(&str, &Tensor<T>)],
-        observe: &mut dyn FnMut(&Node, &[Tensor<T>]) -> Result<()>,
+        observe: &mut Observe<'_, T>,
     ) -> Result<Vec<(String, Tensor<T>)>> {
         let mut values = self.bind(inputs)?;
         for (node, dead) in self.graph.nodes.iter().zip(&self.dies_after) {

@@ -36,7 +36,7 @@ impl TensorType {
     }
 
     /// The number of elements, or an error where it overflows.
-    pub fn len(&self) -> Result<usize> {
+    pub fn elements(&self) -> Result<usize> {
         checked_len(&self.shape)
     }
 }

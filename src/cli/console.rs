@@ -32,11 +32,6 @@ impl Console {
         self.colour
     }
 
-    /// Whether more was asked for.
-    pub fn is_verbose(&self) -> bool {
-        self.verbose
-    }
-
     /// Writes a result.
     pub fn print(&self, text: impl Display) -> Result<()> {
         let mut out = stdout().lock();

@@ -23,7 +23,7 @@ fn scaled(number: u64, step: f64, units: &[&str]) -> String {
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let separated = |(at, digit): (usize, char)| {
-        let comma = at > 0 && (digits.len() - at) % 3 == 0;
+        let comma = at > 0 && (digits.len() - at).is_multiple_of(3);
         comma.then_some(',').into_iter().chain([digit])
     };
     digits.chars().enumerate().flat_map(separated).collect()

@@ -74,6 +74,10 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     let start = Instant::now();
     let engine = Engine::load(&device, &job.graph)?;
     timing.compile = since(start);
+    for note in &job.graph.notes {
+        console.detail(note);
+    }
+    console.detail(format_args!("{} nodes after fusion", job.graph.nodes.len()));
 
     let outputs = job.run(&engine, args.iterations, &mut timing)?;
     if let Some(path) = &args.save_outputs {

@@ -106,7 +106,7 @@ pub(super) fn total_bytes(ports: &[Port]) -> Result<u64> {
 }
 
 fn port_bytes(port: &Port) -> Result<u64> {
-    let bytes = port.ty.len()? as u64 * 4;
+    let bytes = port.ty.elements()? as u64 * 4;
     if bytes > port.view.bytes {
         let name = escape(&port.name);
         return Err(Error::Internal(format!("'{name}' takes {bytes} bytes, its view has {}", port.view.bytes)));

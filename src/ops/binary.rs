@@ -221,7 +221,7 @@ impl Operator for Binary {
         let types = node.input_types();
         let shape = result_type(&types)?.shape;
         let strides =
-            [0, 1].map(|slot| broadcast_strides(&required(&types, slot).map_or(&[][..], |ty| &ty.shape), &shape));
+            [0, 1].map(|slot| broadcast_strides(required(&types, slot).map_or(&[][..], |ty| &ty.shape), &shape));
         let dims = Dims::merged(&shape, &[&strides[0], &strides[1]])?;
         let [activation_a, activation_b] = self.activation.parameters();
         let params = BinaryParams {

@@ -1,6 +1,6 @@
 //! Convolution of images, with everything that can be fused into it.
 
-use super::epilogue::{self, STORE_PARTIAL, STORE_REST, Sums, slot};
+use super::epilogue::{self, STORE_REST, Sums, slot};
 use super::pool::PoolParams;
 use super::window::Window;
 use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, required, unsupported};
@@ -281,10 +281,14 @@ pub(super) fn lower_slices(
     parts.pop();
     for ic_begin in (0..params.in_c_per_group).step_by(channels as usize) {
         let ic_end = (ic_begin + channels).min(params.in_c_per_group);
-        let store = if ic_end == params.in_c_per_group { STORE_REST } else { STORE_PARTIAL };
-        let parts = parts.iter().copied().chain([store]).collect();
         let slice = ConvParams { ic_begin, ic_end, ..params };
-        node.dispatch(kernel, parts, params.count, slice, output, &views)?;
+        if ic_end == params.in_c_per_group {
+            let parts = parts.iter().copied().chain([STORE_REST]).collect();
+            node.dispatch(kernel, parts, params.count, slice, output, &views)?;
+        } else {
+            // A partial sum reads no residual.
+            node.dispatch(kernel, epilogue::partial(), params.count, slice, output, &views[..2])?;
+        }
     }
     Ok(())
 }

@@ -200,18 +200,23 @@ const RESIDUAL_ADD: Part = part!("shared", "residual_add");
 pub(super) const STORE_EACH: Part = part!("shared", "store_each");
 
 /// A range of input channels, but not the last one, was summed.
-pub(super) const STORE_PARTIAL: Part = part!("shared", "store_partial");
+const STORE_PARTIAL: Part = part!("shared", "store_partial");
 /// The last range of input channels was summed.
 pub(super) const STORE_REST: Part = part!("shared", "store_rest");
 
-/// The same, and sums split over several dispatches.
+/// A sum that is not complete yet: nothing of the epilogue applies to it.
+pub(super) fn partial() -> Vec<Part> {
+    let nothing = Activation::Identity.parts().into_iter();
+    nothing.chain([SLOPE_UNIFORM, RESIDUAL_NONE, STORE_PARTIAL]).collect()
+}
+
+/// Everything an epilogue can be, and sums split over several dispatches.
 pub(super) fn splittable_combinations() -> Vec<Vec<Part>> {
     let mut all = combinations();
     let plain = all.iter().filter(|parts| parts.last().is_some_and(|part| part.name == STORE_EACH.name));
-    let split: Vec<_> = plain
-        .flat_map(|parts| [STORE_PARTIAL, STORE_REST].map(|store| [&parts[..parts.len() - 1], &[store]].concat()))
-        .collect();
-    all.extend(split);
+    let rests: Vec<_> = plain.map(|parts| [&parts[..parts.len() - 1], &[STORE_REST]].concat()).collect();
+    all.extend(rests);
+    all.push(partial());
     all
 }
 

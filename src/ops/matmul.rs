@@ -309,7 +309,7 @@ impl MatMul {
         output: View,
         [a, b, addend]: [Option<View>; 3],
     ) -> OpResult<()> {
-        if params.batch_shape[0].iter().any(|&size| size == 0) {
+        if params.batch_shape.as_flattened().contains(&0) {
             return unsupported("an empty batch");
         }
         let parts_of = if addend.is_some() { part!("shared", "addend") } else { part!("shared", "addend_none") };

@@ -113,7 +113,7 @@ impl Reshape {
 impl Operator for Reshape {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
         let ty = required(inputs, 0)?;
-        if checked_len(&self.shape)? != ty.len()? {
+        if checked_len(&self.shape)? != ty.elements()? {
             return invalid(format!("{ty} has not as many elements as {}", format_shape(&self.shape)));
         }
         Ok(vec![TensorType { kind: ty.kind, shape: self.shape.clone() }])

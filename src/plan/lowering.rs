@@ -67,8 +67,8 @@ impl<'a> Lowering<'a> {
         }
         let types = self.input_types();
         let output_types: Vec<TensorType> = node.outputs.iter().map(|&id| self.graph.value(id).ty.clone()).collect();
-        let read: usize = types.iter().flatten().filter_map(|ty| ty.len().ok()).sum();
-        let written: usize = output_types.iter().filter_map(|ty| ty.len().ok()).sum();
+        let read: usize = types.iter().flatten().filter_map(|ty| ty.elements().ok()).sum();
+        let written: usize = output_types.iter().filter_map(|ty| ty.elements().ok()).sum();
         let dispatches = std::mem::take(&mut self.dispatches);
         let bytes = if dispatches.is_empty() { 0 } else { ((read + written) * F32) as u64 };
         self.steps.push(Step {
