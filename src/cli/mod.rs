@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand. The only place that prints: results go to stdout, all else to stderr.
 //!
-//! To add a subcommand: a file with its `Args` and `run`, one row in [`Command`] and one in [`Command::run`].
+//! To add a subcommand: a file with its `Args` and `run`, one row in `Command` and one in `Command::run`.
 
 mod answers;
 mod batches;

@@ -34,7 +34,7 @@ impl Packing {
     }
 }
 
-/// Lowers one node after another. Every value has a buffer of its own here; [`super::slots`] lets them share later.
+/// Lowers one node after another. Every value has a buffer of its own here; `slots` lets them share later.
 pub struct Lowering<'a> {
     graph: &'a Graph,
     limits: &'a Limits,
