@@ -13,7 +13,11 @@ static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 /// Runs a command and reports what went wrong in it.
 pub fn code_of(command: impl FnOnce() -> Result<ExitCode>) -> ExitCode {
     record_panics();
-    match catch_unwind(AssertUnwindSafe(command)) {
+    code_for(catch_unwind(AssertUnwindSafe(command)))
+}
+
+fn code_for(outcome: std::thread::Result<Result<ExitCode>>) -> ExitCode {
+    match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if reader_is_gone(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => report(&error),
@@ -52,6 +56,20 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Exit codes cannot be compared, but they print.
+    fn code(outcome: std::thread::Result<Result<ExitCode>>) -> String {
+        format!("{:?}", code_for(outcome))
+    }
+
+    #[test]
+    fn an_outcome_ends_in_its_documented_code() {
+        let printed = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(code(Ok(Ok(ExitCode::from(1)))), printed(1));
+        assert_eq!(code(Ok(Err(Error::Usage(String::new())))), printed(2));
+        assert_eq!(code(Ok(Err(Error::io("standard output", ErrorKind::BrokenPipe.into())))), printed(0));
+        assert_eq!(code(Err(Box::new("a panic"))), printed(70));
+    }
 
     #[test]
     fn a_reader_that_went_away_is_told_apart_from_other_failures() {

@@ -24,7 +24,7 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs, console: &Console) -> Result<ExitCode> {
     let model = args.model.open()?;
     let outline = model.outline()?;
-    let support = Support::of(&model, args)?;
+    let support = Support::of(&model, &outline, args)?;
     if args.json {
         console.json(&document(&model, &outline, &support))?;
     } else {
@@ -47,11 +47,14 @@ struct Support {
 }
 
 impl Support {
-    fn of(model: &Model, args: &InspectArgs) -> Result<Self> {
+    fn of(model: &Model, outline: &Outline, args: &InspectArgs) -> Result<Self> {
         let graph = match model.graph(&args.model.bindings()) {
             Ok(graph) => graph,
             Err(Error::Unsupported { nodes, .. }) => return Ok(Support { nowhere: nodes, ..Support::default() }),
-            Err(Error::Usage(open)) => return Ok(Support { unknown: Some(open), ..Support::default() }),
+            Err(Error::Usage(open)) => {
+                let nowhere = outline.unknown.clone();
+                return Ok(Support { nowhere, unknown: Some(open), ..Support::default() });
+            }
             Err(error) => return Err(error),
         };
         match passes::optimize(graph, &Fusion::all()).and_then(|graph| plan(&graph, &Limits::default())) {
@@ -72,13 +75,15 @@ impl Support {
     fn text(&self) -> String {
         let list = |title: &str, nodes: &[UnsupportedNode]| {
             let rows: String = nodes.iter().map(|node| format!("  {node}\n")).collect();
-            if nodes.is_empty() { rows } else { format!("{title}: {} nodes\n{rows}", nodes.len()) }
+            if nodes.is_empty() { rows } else { format!("{title}: {}\n{rows}", nodes.len()) }
         };
-        match &self.unknown {
-            Some(reason) => format!("supported    not known: {reason}\n"),
+        let rest = match &self.unknown {
+            Some(reason) if self.is_complete() => format!("supported    not known: {reason}\n"),
+            Some(reason) => format!("the rest is not known: {reason}\n"),
             None if self.is_complete() => "supported    every node\n".to_string(),
-            None => list("unsupported", &self.nowhere) + &list("supported on the CPU only", &self.only_on_cpu),
-        }
+            None => String::new(),
+        };
+        list("unsupported nodes", &self.nowhere) + &list("nodes that run on the CPU only", &self.only_on_cpu) + &rest
     }
 }
 

@@ -10,9 +10,10 @@ use super::fusion_args::FusionArgs;
 use super::input_args::{Album, InputArgs, album};
 use super::input_files::is_picture;
 use super::model_args::{ModelArgs, positive};
+use super::quantity::milliseconds;
 use super::run_report::{Accuracy, Report, Timing};
 use crate::default_model;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::graph::Graph;
 use crate::passes;
@@ -64,22 +65,21 @@ pub struct RunArgs {
 }
 
 pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
-    let device = args.device.open(console)?;
     let mut timing = Timing::default();
-
     let start = Instant::now();
     let job = Job::load(args)?;
     timing.load = since(start);
+    let device = args.device.open(console)?;
 
     let start = Instant::now();
     let engine = Engine::load(&device, &job.graph)?;
     timing.compile = since(start);
     for note in &job.graph.notes {
-        console.detail(note);
+        console.detail(escape(note));
     }
     console.detail(format_args!("{} nodes after fusion", job.graph.nodes.len()));
 
-    let outputs = job.run(&engine, args.iterations, &mut timing)?;
+    let outputs = job.run(&engine, args.iterations, &mut timing, console)?;
     if let Some(path) = &args.save_outputs {
         save(path, outputs.clone())?;
     }
@@ -177,13 +177,15 @@ impl Job {
     }
 
     /// Runs every batch; where there is one, `iterations` times more for the time.
-    fn run(&self, engine: &Engine<'_>, iterations: usize, timing: &mut Timing) -> Result<Named> {
+    fn run(&self, engine: &Engine<'_>, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
         let (mut outputs, mut runs) = (Named::new(), Vec::new());
         for index in 0..self.batches.count() {
             let inputs = self.batches.inputs(index, &self.feed);
             let start = Instant::now();
             let result = engine.run(&inputs)?;
-            runs.push(since(start));
+            let ms = since(start);
+            runs.push(ms);
+            console.detail(format_args!("batch {} of {}: {}", index + 1, self.batches.count(), milliseconds(ms)));
             self.batches.append(&mut outputs, index, result)?;
         }
         if runs.len() == 1 {

@@ -1,6 +1,6 @@
 //! What `reluctor run` says: for people, and as JSON.
 
-use super::answers::{Ranked, Reading, Summary, summary};
+use super::answers::{Ranked, Reading, Summary, describe, summary};
 use super::batches::{Batches, Named};
 use super::console::Console;
 use super::device_args::{DeviceReport, Precision};
@@ -81,19 +81,27 @@ impl Report<'_> {
     /// For people.
     pub fn print(&self, console: &Console) -> Result<()> {
         self.print_header(console)?;
+        // Of thousands of labelled items the accuracy is what is wanted.
+        let accuracy_only = self.accuracy.is_some() && self.items.is_empty();
+        if !accuracy_only {
+            console.line("")?;
+            self.print_outputs(console)?;
+        }
+        self.print_footer(console)
+    }
+
+    fn print_outputs(&self, console: &Console) -> Result<()> {
         let scores = self.reading.scores(self.outputs)?;
         for ((name, output), scores) in self.outputs.iter().zip(scores) {
             match scores {
-                // Of thousands of labelled items the accuracy is what is wanted.
-                Some(_) if self.accuracy.is_some() && self.items.is_empty() => {}
                 Some(scores) => self.print_classes(console, name, scores)?,
                 None => {
-                    let summary = summary(output).map_or_else(|| format!("{output:?}"), |summary| summary.to_string());
-                    console.line(format_args!("{} {}: {summary}", escape(name), format_shape(output.shape())))?;
+                    let shape = format_shape(output.shape());
+                    console.line(format_args!("{} {shape}: {}", escape(name), describe(output)))?;
                 }
             }
         }
-        self.print_footer(console)
+        Ok(())
     }
 
     fn print_header(&self, console: &Console) -> Result<()> {
@@ -104,7 +112,7 @@ impl Report<'_> {
             let Batches { items, size } = self.batches;
             console.line(format_args!("batches    {} of {size} for {items} items", self.batches.count()))?;
         }
-        console.line("")
+        Ok(())
     }
 
     fn print_classes(&self, console: &Console, output: &str, scores: ArrayView2<'_, f32>) -> Result<()> {

@@ -146,6 +146,11 @@ fn importer(node: &NodeProto<'_>) -> Option<Import> {
     known.filter(|_| is_onnx(node.domain)).map(|at| OPERATORS[at].2)
 }
 
+/// The nodes whose operators are not among [`OPERATORS`].
+pub(super) fn unknown_operators(graph: &GraphProto<'_>) -> Vec<UnsupportedNode> {
+    graph.nodes.iter().filter(|node| importer(node).is_none()).map(unknown).collect()
+}
+
 fn unknown(node: &NodeProto<'_>) -> UnsupportedNode {
     let domain = if is_onnx(node.domain) { String::new() } else { format!(" of domain '{}'", node.domain) };
     UnsupportedNode {

@@ -2,7 +2,7 @@
 
 use super::proto::{Attribute, GraphProto, TensorProto};
 use super::{Declared, Model, data, declared, import};
-use crate::error::Result;
+use crate::error::{Result, UnsupportedNode};
 use crate::tensor::Kind;
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ pub struct Outline {
     pub outputs: Vec<(String, Option<Declared>)>,
     /// How many nodes of each operator there are.
     pub operators: BTreeMap<String, usize>,
+    /// The nodes whose operators this engine does not know, whatever the shapes.
+    pub unknown: Vec<UnsupportedNode>,
     /// Real numbers in constants: mostly the trained weights.
     pub parameters: u64,
     /// Bytes that these take in 32 bits each, as the engine keeps them.
@@ -42,6 +44,7 @@ impl Model {
             inputs: self.inputs()?,
             outputs: model.graph.outputs.iter().map(|out| (out.name.to_string(), declared(out).ok())).collect(),
             operators: operators(&model.graph),
+            unknown: import::unknown_operators(&model.graph),
             parameters,
             weights_bytes: parameters.saturating_mul(size_of::<f32>() as u64),
         })
