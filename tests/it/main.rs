@@ -5,6 +5,7 @@
 mod bounds;
 mod build;
 mod check;
+mod cli;
 mod conv_definition;
 mod definition;
 mod device;

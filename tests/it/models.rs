@@ -21,7 +21,7 @@ const MODELS: [&str; 7] = [
     "waifu2x_upconv7_2x",
 ];
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
     std::env::var_os("RELUCTOR_MODELS").map_or(beside, PathBuf::from)
 }

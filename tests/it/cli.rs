@@ -1,0 +1,150 @@
+//! The command line as a stranger meets it: exit codes, one error line and one hint, JSON with the documented keys.
+
+use crate::models::folder;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn reluctor(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reluctor"));
+    command.args(arguments).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
+    command.output().expect("the binary runs")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = reluctor(arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+}
+
+/// A file that goes away with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn with(name: &str, bytes: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("reluctor-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        Scratch(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn assert_keys(value: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(value.get(key).is_some(), "no '{key}' in {value:#}");
+    }
+}
+
+#[test]
+fn the_embedded_network_knows_its_sample_images_on_the_cpu_and_on_the_device() {
+    for device in ["cpu", "gpu"] {
+        let report = json(&["run", "--device", device, "--json"]);
+        assert_keys(&report, &["model", "device", "precision", "outputs", "timing_ms"]);
+        assert_keys(&report["device"], &["name", "backend", "driver", "type"]);
+        assert_keys(&report["timing_ms"], &["load", "compile", "first", "run"]);
+        assert_keys(&report["outputs"][0], &["name", "shape", "top"]);
+    }
+}
+
+#[test]
+fn the_answers_in_words_name_each_picture_and_its_class() {
+    let output = reluctor(&["run", "--device", "cpu"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for (picture, class) in [("00000-ankle-boot", "Ankle boot"), ("00018-bag", "Bag"), ("00013-dress", "Dress")] {
+        let (_, after) = text.split_once(picture).unwrap_or_else(|| panic!("no {picture} in {text}"));
+        assert!(after.lines().nth(1).is_some_and(|winner| winner.ends_with(class)), "{picture}: {after}");
+    }
+    assert!(!text.contains('\u{1b}') && !text.contains('▀'), "no pictures and no colours where nobody looks");
+}
+
+#[test]
+fn compare_and_bench_report_the_documented_keys() {
+    let report = json(&["compare", "--device", "gpu", "--json"]);
+    assert_keys(&report, &["verdict", "layers", "first_diverging", "tolerance"]);
+    let layer = ["name", "op", "kernel", "shape", "max_abs", "max_rel", "bound_ratio", "mismatched", "total", "verdict"];
+    assert_keys(&report["layers"][0], &layer);
+    assert_eq!(report["verdict"], "within_rounding");
+
+    let spec = ["bench", "--conv", "1x4x8x8,4x3x3,p1,act=relu,pool=max2s2", "--device", "gpu", "--json"];
+    let report = json(&[&spec[..], &["--duration", "0", "--warmup", "0", "--iterations", "3"]].concat());
+    assert_keys(&report, &["device", "results", "fusion", "total_ms"]);
+    assert_keys(&report["fusion"][0], &["name", "fused_ms", "unfused_ms", "speedup", "ci95"]);
+    assert_eq!(report["results"][0]["ms"]["runs"], 3);
+}
+
+#[test]
+fn plan_shows_one_dispatch_for_a_fused_network_and_where_each_node_went() {
+    let model = Scratch::with("default.onnx", include_bytes!("../../assets/fashion_mnist.onnx"));
+    let fused = json(&["plan", model.path(), "--json"]);
+    assert_keys(&fused, &["dispatches", "flops", "bytes", "peak_bytes", "weights_bytes", "steps"]);
+    assert_eq!(fused["dispatches"], 7, "5 convolutions, a mean and a product");
+    let unfused = json(&["plan", model.path(), "--no-fuse", "--json"]);
+    assert_eq!(unfused["dispatches"], 20, "every node but Flatten by itself");
+    assert!(unfused["peak_bytes"].as_u64() > fused["peak_bytes"].as_u64());
+}
+
+#[test]
+fn a_tolerance_that_nothing_meets_is_exit_code_1() {
+    let output = reluctor(&["compare", "--device", "cpu", "--atol", "0", "--rtol", "1e-12"]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code_one_error_line_and_a_hint() {
+    let png = Scratch::with("picture.onnx", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    let empty = Scratch::with("empty.onnx", b"");
+    let cases: [(&[&str], i32); 8] = [
+        (&["run", "--device", "no such adapter"], 5),
+        (&["run", "no-such-file.onnx"], 4),
+        (&["run", png.path()], 4),
+        (&["inspect", empty.path()], 4),
+        (&["run", "--top-k", "many"], 2),
+        (&["bench", "--conv", "1x1"], 2),
+        (&["run", "--fuse", "everything"], 2),
+        (&["run", "--shape", "nothing:1x1"], 2),
+    ];
+    for (arguments, code) in cases {
+        let output = reluctor(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        let errors = text.lines().filter(|line| line.starts_with("error:") && !line.contains("XDG_RUNTIME_DIR")).count();
+        assert_eq!(errors, 1, "{arguments:?}: {text}");
+        assert!(output.stdout.is_empty(), "{arguments:?} prints errors as results");
+    }
+}
+
+#[test]
+fn real_networks_with_stored_outputs_compare_clean() {
+    let folder = folder().join("mnist_cntk");
+    let model = folder.join("model.onnx");
+    if !model.exists() {
+        println!("SKIPPED 1 network: not found in {}", folder.display());
+        return;
+    }
+    let arguments = ["compare", model.to_str().unwrap(), "--test-data", folder.to_str().unwrap(), "--device", "gpu"];
+    let report = json(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(report["verdict"], "within_rounding");
+    assert_eq!(report["outputs"].as_array().map(Vec::len), Some(2), "the reference and the stored output");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_reluctor"))
+        .args(["shaders"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
