@@ -20,3 +20,4 @@ mod random;
 mod readme;
 mod shaders;
 mod shapes;
+mod suite;
