@@ -23,3 +23,4 @@ mod random;
 mod readme;
 mod shaders;
 mod shapes;
+mod suite;
