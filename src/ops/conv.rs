@@ -1,9 +1,9 @@
 //! Convolution of images, with everything that can be fused into it.
 
-use super::epilogue::{self, STORE_REST, Sums, slot};
+use super::epilogue::{self, STORE_REST, slot};
 use super::pool::PoolParams;
 use super::window::Window;
-use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, required, unsupported};
+use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, unsupported};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::{Lowering, Packing, View};
@@ -134,22 +134,12 @@ impl Operator for Conv {
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
         let shape = self.shape_of(inputs)?;
-        let [input, weights] = [required(inputs, slot::INPUT)?, required(inputs, slot::WEIGHT)?];
-        let sums = sums(&shape, input.as_real()?, weights.as_real()?)?;
-        Ok(vec![Tensor::Real(self.epilogue.apply(sums, inputs)?)])
+        self.epilogue.reference(inputs, |image, filters| sums(&shape, image, filters))
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let shape = self.shape_of(inputs)?;
-        let [input, weights] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
-        let absolute = weights.mapv(f64::abs);
-        let sums = Sums {
-            values: sums(&shape, input, weights)?,
-            magnitudes: sums(&shape, &input.mapv(f64::abs), &absolute)?,
-            carried: sums(&shape, required(errors, slot::INPUT)?, &absolute)?,
-            terms: shape.terms(),
-        };
-        self.epilogue.error_bound(sums, inputs, errors)
+        self.epilogue.error_bound(inputs, errors, shape.terms(), |image, filters| sums(&shape, image, filters))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -1,9 +1,9 @@
 //! Transposed convolution: each input pixel spreads the kernel over the output.
 
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
-use super::epilogue::{self, Epilogue, Sums, slot};
+use super::epilogue::{self, Epilogue, slot};
 use super::window::{self, AutoPad, Pads, Window};
-use super::{Inputs, OpResult, Operator, image_shape, invalid, required};
+use super::{Inputs, OpResult, Operator, image_shape, invalid};
 use crate::kernels::Kernel;
 use crate::linalg::{Matrix, matmul};
 use crate::onnx::OnnxNode;
@@ -158,22 +158,13 @@ impl Operator for ConvTranspose {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let [input, weights] = [required(inputs, slot::INPUT)?, required(inputs, slot::WEIGHT)?];
-        let sums = sums(&self.shape_of(inputs)?, input.as_real()?, weights.as_real()?)?;
-        Ok(vec![Tensor::Real(self.epilogue.apply(sums, inputs)?)])
+        let shape = self.shape_of(inputs)?;
+        self.epilogue.reference(inputs, |image, filters| sums(&shape, image, filters))
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let shape = self.shape_of(inputs)?;
-        let [input, weights] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
-        let absolute = weights.mapv(f64::abs);
-        let sums = Sums {
-            values: sums(&shape, input, weights)?,
-            magnitudes: sums(&shape, &input.mapv(f64::abs), &absolute)?,
-            carried: sums(&shape, required(errors, slot::INPUT)?, &absolute)?,
-            terms: shape.terms(),
-        };
-        self.epilogue.error_bound(sums, inputs, errors)
+        self.epilogue.error_bound(inputs, errors, shape.terms(), |image, filters| sums(&shape, image, filters))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

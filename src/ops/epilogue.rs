@@ -7,7 +7,7 @@ use crate::bound::{FLUSH, gamma};
 use crate::kernels::Part;
 use crate::part;
 use crate::plan::{Lowering, View};
-use crate::tensor::{Real, TensorType};
+use crate::tensor::{Real, Tensor, TensorType};
 use ndarray::{ArrayD, IxDyn, Zip};
 
 /// Input slots of the operators with an epilogue.
@@ -70,13 +70,19 @@ impl Epilogue {
         Ok(TensorType::real(stored.to_vec()))
     }
 
-    /// Finishes the convolution's plain sums, `[n, c, h, w]`.
-    pub fn apply<T: Real>(&self, sums: ArrayD<T>, inputs: &Inputs<T>) -> OpResult<ArrayD<T>> {
+    /// The whole operator, from what makes plain sums `[n, c, h, w]` of an image and filters.
+    pub fn reference<T: Real>(
+        &self,
+        inputs: &Inputs<T>,
+        sums: impl Fn(&ArrayD<T>, &ArrayD<T>) -> OpResult<ArrayD<T>>,
+    ) -> OpResult<Vec<Tensor<T>>> {
+        let [image, filters] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
+        let sums = sums(image, filters)?;
         let activated = self.activate(self.before_activation(sums, inputs)?, &slope(inputs)?);
-        match &self.pool {
-            Some(pool) => Ok(pool.apply(&activated)),
-            None => Ok(activated),
-        }
+        Ok(vec![Tensor::Real(match &self.pool {
+            Some(pool) => pool.apply(&activated),
+            None => activated,
+        })])
     }
 
     fn before_activation<T: Real>(&self, mut sums: ArrayD<T>, inputs: &Inputs<T>) -> OpResult<ArrayD<T>> {
@@ -116,14 +122,19 @@ impl Epilogue {
         values
     }
 
-    /// Carries the error of the plain sums, each of `sums.terms` products, to what is stored.
+    /// Carries the errors of image and residual to what is stored, and adds the rounding of plain sums of so many products
+    /// and of all that follows. The magnitudes are the same sums of absolute values.
     pub fn error_bound(
         &self,
-        sums: Sums,
         inputs: &Inputs<f64>,
         errors: &[Option<&ArrayD<f64>>],
+        terms: usize,
+        sums: impl Fn(&ArrayD<f64>, &ArrayD<f64>) -> OpResult<ArrayD<f64>>,
     ) -> OpResult<ArrayD<f64>> {
-        let (mut magnitudes, mut error) = (sums.magnitudes, sums.carried);
+        let [image, filters] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
+        let absolute = filters.mapv(f64::abs);
+        let mut magnitudes = sums(&image.mapv(f64::abs), &absolute)?;
+        let mut error = sums(required(errors, slot::INPUT)?, &absolute)?;
         let PerChannel { factor, offset } = self.per_channel(inputs, magnitudes.shape()[1])?;
         let [factor, offset] =
             [factor, offset].map(|values| along_channels(&values.iter().map(|x| x.abs()).collect::<Vec<_>>()));
@@ -136,9 +147,9 @@ impl Epilogue {
             error += residual_error;
         }
         // Beside the products: a batch normalization's factor in the filters, bias and residual.
-        let gamma = gamma(sums.terms + 3);
+        let gamma = gamma(terms + 3);
         error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * magnitude + FLUSH);
-        let before = self.before_activation(sums.values, inputs)?;
+        let before = self.before_activation(sums(image, filters)?, inputs)?;
         let slope = slope(inputs)?;
         Zip::from(&mut error)
             .and(&before)
@@ -159,18 +170,6 @@ impl Epilogue {
         parts.push(self.pool.as_ref().map_or(STORE_EACH, Pool::store));
         Ok((parts, residual.into_iter().collect()))
     }
-}
-
-/// A convolution's sums in f64, before bias and residual, and what bounds their rounding.
-pub struct Sums {
-    /// The sums.
-    pub values: ArrayD<f64>,
-    /// The same sums of absolute values.
-    pub magnitudes: ArrayD<f64>,
-    /// The inputs' errors under the absolute weights.
-    pub carried: ArrayD<f64>,
-    /// Products in each sum.
-    pub terms: usize,
 }
 
 /// PRelu's slope for each channel, or a 0 that no other activation reads.

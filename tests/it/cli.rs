@@ -70,7 +70,8 @@ fn the_answers_in_words_name_each_picture_and_its_class() {
 fn compare_and_bench_report_the_documented_keys() {
     let report = json(&["compare", "--device", "gpu", "--json"]);
     assert_keys(&report, &["verdict", "layers", "first_diverging", "tolerance"]);
-    let layer = ["name", "op", "kernel", "shape", "max_abs", "max_rel", "bound_ratio", "mismatched", "total", "verdict"];
+    let layer =
+        ["name", "op", "kernel", "shape", "max_abs", "max_rel", "bound_ratio", "mismatched", "total", "verdict"];
     assert_keys(&report["layers"][0], &layer);
     assert_eq!(report["verdict"], "within_rounding");
 
@@ -116,7 +117,8 @@ fn each_kind_of_failure_has_its_exit_code_one_error_line_and_a_hint() {
         let output = reluctor(arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-        let errors = text.lines().filter(|line| line.starts_with("error:") && !line.contains("XDG_RUNTIME_DIR")).count();
+        let errors =
+            text.lines().filter(|line| line.starts_with("error:") && !line.contains("XDG_RUNTIME_DIR")).count();
         assert_eq!(errors, 1, "{arguments:?}: {text}");
         assert!(output.stdout.is_empty(), "{arguments:?} prints errors as results");
     }
