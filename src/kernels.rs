@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 12] = [
+pub static KERNELS: [&Kernel; 13] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
@@ -76,6 +76,7 @@ pub static KERNELS: [&Kernel; 12] = [
     &ops::softmax::SOFTMAX_ROWS,
     &ops::strided::COPY_STRIDED,
     &ops::pad::PAD_EACH,
+    &ops::resample::RESAMPLE_AXIS,
 ];
 
 /// Every kernel with every combination of parts.

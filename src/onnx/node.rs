@@ -5,7 +5,7 @@ use super::external::External;
 use super::proto::{Attribute, NodeProto};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, OpResult, Problem};
-use crate::tensor::{Kind, Tensor, TensorType, checked_len, row_major_slice};
+use crate::tensor::{Kind, Tensor, TensorType, array, checked_len, row_major_slice};
 use std::collections::HashMap;
 
 /// Values by their ONNX name.
@@ -136,6 +136,11 @@ impl<'a> OnnxNode<'a> {
         self.proto.inputs.get(slot).and_then(|name| self.names.get(*name)).copied()
     }
 
+    /// The value in a slot that may be absent.
+    pub(crate) fn optional_input(&self, slot: usize) -> Option<ValueId> {
+        self.present(slot)
+    }
+
     /// The value in a slot that must be given.
     pub(crate) fn input(&self, slot: usize) -> OpResult<ValueId> {
         self.present(slot).ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))
@@ -164,6 +169,14 @@ impl<'a> OnnxNode<'a> {
         match self.constant(slot)? {
             None => Ok(None),
             Some(tensor) => Ok(Some(row_major_slice(tensor.as_int()?).into_owned())),
+        }
+    }
+
+    /// The reals in an optional slot.
+    pub(crate) fn constant_reals(&self, slot: usize) -> OpResult<Option<Vec<f32>>> {
+        match self.constant(slot)? {
+            None => Ok(None),
+            Some(tensor) => Ok(Some(row_major_slice(tensor.as_real()?).into_owned())),
         }
     }
 
@@ -216,6 +229,17 @@ impl<'a> OnnxNode<'a> {
         self.add(op.into(), inputs, name)
     }
 
+    /// A tensor that the ONNX node states by an attribute, or that its definition names.
+    pub(crate) fn constant_of(&mut self, tensor: Tensor) -> ValueId {
+        self.emitted += 1;
+        self.graph.add_constant(format!("{}#{}", self.name, self.emitted), tensor)
+    }
+
+    /// The same of one number.
+    pub(crate) fn number(&mut self, value: f32) -> OpResult<ValueId> {
+        Ok(self.constant_of(Tensor::real(&[], vec![value])?))
+    }
+
     /// Defines the node's first output by an operation on some of its own inputs.
     pub(crate) fn finish(&mut self, op: impl Into<Op>, slots: &[usize]) -> OpResult<()> {
         let inputs: Vec<Option<ValueId>> = slots.iter().map(|&slot| self.present(slot)).collect();
@@ -224,7 +248,19 @@ impl<'a> OnnxNode<'a> {
 
     /// Defines the node's first output by an operation.
     pub(crate) fn finish_with(&mut self, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> OpResult<()> {
-        let output = self.output_name(0)?;
+        self.define(0, op, inputs)
+    }
+
+    /// Defines one of the node's outputs by an operation; nothing where the model does not ask for it.
+    pub(crate) fn define(&mut self, slot: usize, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> OpResult<()> {
+        if slot > 0 {
+            if self.proto.outputs.get(slot).is_none_or(|name| name.is_empty()) {
+                return Ok(());
+            }
+            // Nodes have names of their own.
+            self.emitted += 1;
+        }
+        let output = self.output_name(slot)?;
         let id = self.add(op.into(), inputs, output.clone())?;
         self.names.insert(output, id);
         Ok(())
@@ -253,10 +289,23 @@ impl<'a> OnnxNode<'a> {
         let types = inputs.iter().map(|input| input.map(|id| &self.graph.value(id).ty)).collect::<Vec<_>>();
         let ty = op.infer(&types)?.remove(0);
         checked_len(&ty.shape)?;
-        let constant = crate::passes::fold_constants::value_of(self.graph, &op, &inputs)?;
+        let constant = match ty.shape.contains(&0) {
+            // There is nothing to compute.
+            true => Some(empty(&ty)?),
+            false => crate::passes::fold_constants::value_of(self.graph, &op, &inputs)?,
+        };
         let id = self.graph.add_value(output, ty, constant.map(std::sync::Arc::new));
         let name = if self.emitted == 0 { self.name.to_string() } else { format!("{}#{}", self.name, self.emitted) };
         self.graph.nodes.push(Node::new(name, op, inputs, vec![id]));
         Ok(id)
     }
+}
+
+/// The only tensor of a type without elements.
+fn empty(ty: &TensorType) -> OpResult<Tensor> {
+    Ok(match ty.kind {
+        Kind::Real => Tensor::Real(array(&ty.shape, Vec::new())?),
+        Kind::Int => Tensor::Int(array(&ty.shape, Vec::new())?),
+        Kind::Bool => Tensor::Bool(array(&ty.shape, Vec::new())?),
+    })
 }

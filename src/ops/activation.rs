@@ -311,8 +311,19 @@ pub static ACTIVATION_EACH: Kernel = Kernel {
     source: include_str!("../../shaders/activation_each.wgsl"),
     includes: &[],
     params: ActivateParams::FIELDS,
-    combinations: activation_parts,
+    combinations: || {
+        let functions = super::unary::UNARY_FUNCTIONS.map(|function| vec![function.part()]);
+        [activation_parts(), functions.to_vec()].concat()
+    },
 };
+
+/// Appends the one dispatch of a function of each element.
+pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32; 2]) -> OpResult<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    let count = node.count(output);
+    let params = ActivateParams { count, activation_a: a, activation_b: b };
+    node.dispatch(&ACTIVATION_EACH, parts, count, params, output, &[input])
+}
 
 /// Each activation, once.
 pub(crate) fn activation_parts() -> Vec<Vec<Part>> {
@@ -336,11 +347,7 @@ impl Operator for Activate {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let (input, output) = (node.input(0)?, node.output(0)?);
-        let count = node.count(output);
-        let [activation_a, activation_b] = self.activation.parameters();
-        let params = ActivateParams { count, activation_a, activation_b };
-        node.dispatch(&ACTIVATION_EACH, self.activation.parts(), count, params, output, &[input])
+        lower_each(node, self.activation.parts(), self.activation.parameters())
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

@@ -20,12 +20,18 @@ pub enum BinaryFunction {
     Div,
     /// a for a >= 0, else b a: PRelu with a slope of any shape.
     PRelu,
+    /// NaN where either is.
+    Max,
+    /// NaN where either is.
+    Min,
+    /// a to the power of b.
+    Pow,
 }
 
 use BinaryFunction::*;
 
 /// All of them.
-pub const BINARY_FUNCTIONS: [BinaryFunction; 5] = [Add, Sub, Mul, Div, PRelu];
+pub const BINARY_FUNCTIONS: [BinaryFunction; 8] = [Add, Sub, Mul, Div, PRelu, Max, Min, Pow];
 
 /// `activation(function(a, b))`, element by element. Inputs: a, b. Source: ONNX, Add, Sub, Mul, Div, PRelu.
 #[derive(Debug, Clone)]
@@ -44,6 +50,9 @@ impl BinaryFunction {
             Mul => part!("binary", "mul"),
             Div => part!("binary", "div"),
             PRelu => part!("binary", "prelu"),
+            Max => part!("binary", "max"),
+            Min => part!("binary", "min"),
+            Pow => part!("binary", "pow"),
         }
     }
 
@@ -54,6 +63,10 @@ impl BinaryFunction {
             Mul => a * b,
             Div => a / b,
             PRelu => Activation::PRelu.apply(a, b),
+            Max if a.is_nan() || a >= b => a,
+            Min if a.is_nan() || a <= b => a,
+            Max | Min => b,
+            Pow => a.powf(b),
         }
     }
 
@@ -67,10 +80,16 @@ impl BinaryFunction {
             Div => a.wrapping_div(b),
             PRelu if a < 0 => a.wrapping_mul(b),
             PRelu => a,
+            Max => a.max(b),
+            Min => a.min(b),
+            Pow => match u32::try_from(b) {
+                Ok(exponent) => a.wrapping_pow(exponent),
+                Err(_) => return invalid(format!("an integer to the power of {b}")),
+            },
         })
     }
 
-    /// The operands' errors carried through, and one rounding (five for a division).
+    /// The operands' errors carried through, and one rounding (five for a division, more for a power).
     fn error_bound(self, a: f64, b: f64, [error_a, error_b]: [f64; 2]) -> f64 {
         let y = self.apply(a, b).abs();
         match self {
@@ -79,11 +98,41 @@ impl BinaryFunction {
             Div if b.abs() <= error_b => f64::INFINITY,
             Div => (error_a + y * error_b) / (b.abs() - error_b) * (1.0 + 5.0 * U) + 5.0 * U * y + FLUSH,
             PRelu => b.abs().max(1.0) * error_a + (a.abs() + error_a) * error_b + U * y + FLUSH,
+            Max | Min => error_a.max(error_b),
+            Pow => pow_error_bound(a, b, [error_a, error_b]),
         }
     }
 }
 
+/// A power is monotone in each operand on either side of a = 0, so that the corners of the operands' range tell what
+/// their errors do. The device makes it of `exp2(t)`, t = b log2 |a|: log2 is good to 2^-21 near 1 and 3 ULP elsewhere,
+/// exp2 to 3 + 2|t| ULP.
+fn pow_error_bound(a: f64, b: f64, [error_a, error_b]: [f64; 2]) -> f64 {
+    if error_a + error_b > 0.0 && a <= error_a {
+        return f64::INFINITY;
+    }
+    let y = a.powf(b);
+    let corner = |a: f64, b: f64| (a.powf(b) - y).abs();
+    let carried = [-error_a, error_a]
+        .into_iter()
+        .flat_map(|a_off| [-error_b, error_b].map(|b_off| corner(a + a_off, b + b_off)))
+        .fold(0.0, f64::max);
+    if a == 0.0 || b == 0.0 {
+        return carried + FLUSH;
+    }
+    let log2 = a.abs().log2().abs();
+    let t = b.abs() * log2;
+    let exponent = b.abs() * (8.0 + 6.0 * log2) * U + U * t;
+    let relative = (std::f64::consts::LN_2 * exponent).exp_m1() + (6.0 + 4.0 * t) * U;
+    carried + (y.abs() + carried) * relative + FLUSH
+}
+
 impl Binary {
+    /// The function alone.
+    pub(crate) fn plain(function: BinaryFunction) -> Self {
+        Binary { function, activation: Activation::Identity }
+    }
+
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
         let function = match node.op_type() {
             "Add" => Add,
@@ -101,24 +150,48 @@ impl Binary {
             _ if node.opset() < 7 => legacy_broadcast(node, a, b)?,
             _ => b,
         };
-        let op = Binary { function, activation: Activation::Identity };
-        node.finish_with(op, &[Some(a), Some(b)])
+        node.finish_with(Binary::plain(function), &[Some(a), Some(b)])
     }
 
-    /// `Sum` of any number of tensors: a chain of additions.
-    pub(crate) fn import_sum(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let op = Binary { function: Add, activation: Activation::Identity };
-        let mut sum = node.input(0)?;
-        if node.input_count() == 1 {
-            let shape = node.ty(0)?.shape.clone();
-            return node.finish(super::Reshape { shape }, &[0]);
-        }
-        for slot in 1..node.input_count() - 1 {
+    /// `Sum`, `Max`, `Min` and `Mean` of any number of tensors: a chain of two at a time.
+    pub(crate) fn import_variadic(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let function = match node.op_type() {
+            "Max" => Max,
+            "Min" => Min,
+            _ => Add,
+        };
+        let count = node.input_count();
+        let mut all = node.input(0)?;
+        for slot in 1..count {
             let next = node.input(slot)?;
-            sum = node.emit(op.clone(), &[Some(sum), Some(next)])?;
+            all = node.emit(Binary::plain(function), &[Some(all), Some(next)])?;
         }
-        let last = node.input(node.input_count() - 1)?;
-        node.finish_with(op, &[Some(sum), Some(last)])
+        if node.op_type() == "Mean" {
+            let count = node.number(count as f32)?;
+            return node.finish_with(Binary::plain(Div), &[Some(all), Some(count)]);
+        }
+        let shape = node.type_of(all).shape.clone();
+        node.finish_with(super::Reshape { shape }, &[Some(all)])
+    }
+
+    /// `Pow`: the result is of the base's kind, whatever the exponent's.
+    pub(crate) fn import_pow(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let (mut a, mut b) = (node.input(0)?, node.input(1)?);
+        let kinds = [node.ty(0)?.kind, node.ty(1)?.kind];
+        if node.opset() < 7 {
+            b = legacy_broadcast(node, a, b)?;
+        }
+        if kinds[0] == kinds[1] {
+            return node.finish_with(Binary::plain(Pow), &[Some(a), Some(b)]);
+        }
+        let to_real = super::Host::Cast { to: Kind::Real };
+        if kinds[1] == Kind::Int {
+            b = node.emit(to_real, &[Some(b)])?;
+            return node.finish_with(Binary::plain(Pow), &[Some(a), Some(b)]);
+        }
+        a = node.emit(to_real, &[Some(a)])?;
+        let power = node.emit(Binary::plain(Pow), &[Some(a), Some(b)])?;
+        node.finish_with(super::Host::Cast { to: kinds[0] }, &[Some(power)])
     }
 }
 

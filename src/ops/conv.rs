@@ -3,7 +3,7 @@
 use super::epilogue::{self, STORE_REST, slot};
 use super::pool::PoolParams;
 use super::window::Window;
-use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, unsupported};
+use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, line, unsupported};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::{Lowering, Packing, View};
@@ -53,14 +53,13 @@ impl ConvShape {
 
 impl Conv {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let weights = node.ty(slot::WEIGHT)?.shape.clone();
-        let &[_, _, k_h, k_w] = &weights[..] else {
-            return unsupported(format!("weights of rank {}; only images (rank 4) are supported", weights.len()));
-        };
-        let [_, _, h, w] = image_shape(&[Some(node.ty(slot::INPUT)?)], 0)?;
+        let [_, _, k_h, k_w] = line::image_shape(node, slot::WEIGHT)?;
+        let [_, _, h, w] = line::image_shape(node, slot::INPUT)?;
         let window = Window::import(node, [h, w], Some([k_h, k_w]))?;
         let groups = positive("group", node.int("group", 1)?)?;
-        node.finish(Conv { window, groups, epilogue: Epilogue::default() }, &[0, 1, 2])
+        let op = Conv { window, groups, epilogue: Epilogue::default() };
+        let inputs = line::conv_inputs(node)?;
+        line::finish(node, op, &inputs)
     }
 
     /// All sizes, from the inputs' types.

@@ -3,7 +3,7 @@
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{self, Epilogue, slot};
 use super::window::{self, AutoPad, Pads, Window};
-use super::{Inputs, OpResult, Operator, image_shape, invalid};
+use super::{Inputs, OpResult, Operator, image_shape, invalid, line};
 use crate::kernels::Kernel;
 use crate::linalg::{Matrix, matmul};
 use crate::onnx::OnnxNode;
@@ -28,26 +28,23 @@ pub struct ConvTranspose {
 
 impl ConvTranspose {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let [_, _, k_h, k_w] = image_shape(&[Some(node.ty(slot::WEIGHT)?)], 0)?;
-        let [_, _, h, w] = image_shape(&[Some(node.ty(slot::INPUT)?)], 0)?;
+        let [_, _, k_h, k_w] = line::image_shape(node, slot::WEIGHT)?;
+        let [_, _, h, w] = line::image_shape(node, slot::INPUT)?;
         let input = [h, w];
         let kernel = [k_h, k_w];
-        if let Some(stated) = node.ints("kernel_shape")?
-            && stated != kernel.map(|size| size as i64)
+        if let Some(stated) = window::spatial_pair(node, "kernel_shape", 1, 0)?
+            && stated != kernel
         {
             return invalid(format!("kernel_shape {stated:?} differs from the weights' {kernel:?}"));
         }
         if kernel.contains(&0) || input.contains(&0) {
             return invalid("the kernel or the image is empty");
         }
-        let sizes = |node: &mut OnnxNode<'_>, name: &str, default: i64, least: i64| {
-            let values = node.ints(name)?.unwrap_or_else(|| vec![default; 2]);
-            window::pair(name, &values, least)
-        };
-        let stride = sizes(node, "strides", 1, 1)?;
-        let dilation = sizes(node, "dilations", 1, 1)?;
-        let extra = sizes(node, "output_padding", 0, 0)?;
-        let wanted = node.ints("output_shape")?.map(|shape| output_shape(&shape)).transpose()?;
+        let stride = window::spatial_pair(node, "strides", 1, 1)?.unwrap_or([1, 1]);
+        let dilation = window::spatial_pair(node, "dilations", 1, 1)?.unwrap_or([1, 1]);
+        let extra = window::spatial_pair(node, "output_padding", 0, 0)?.unwrap_or([0, 0]);
+        let line = line::is_line(node)?;
+        let wanted = node.ints("output_shape")?.map(|shape| output_shape(&shape, line)).transpose()?;
         let (auto_pad, explicit) = window::padding(node)?;
         let unpadded = Window { kernel, stride, dilation, pads: Pads::default() };
         let full: [usize; 2] =
@@ -60,7 +57,9 @@ impl ConvTranspose {
         };
         let window = Window { pads, ..unpadded };
         let groups = positive("group", node.int("group", 1)?)?;
-        node.finish(ConvTranspose { window, groups, output, epilogue: Epilogue::default() }, &[0, 1, 2])
+        let op = ConvTranspose { window, groups, output, epilogue: Epilogue::default() };
+        let inputs = line::conv_inputs(node)?;
+        line::finish(node, op, &inputs)
     }
 
     fn shape(&self, inputs: &[Option<&TensorType>]) -> OpResult<ConvShape> {
@@ -81,8 +80,9 @@ impl ConvTranspose {
 }
 
 /// ONNX allows both the image's size and the whole `[n, c, h, w]`.
-fn output_shape(shape: &[i64]) -> OpResult<[usize; 2]> {
+fn output_shape(shape: &[i64], line: bool) -> OpResult<[usize; 2]> {
     match *shape {
+        [w] | [_, _, w] if line => window::pair("output_shape", &[1, w], 1),
         [h, w] | [_, _, h, w] => window::pair("output_shape", &[h, w], 1),
         _ => invalid(format!("output_shape has {} numbers", shape.len())),
     }

@@ -5,7 +5,7 @@ use super::{Inputs, OpResult, Operator, invalid, optional, required, unsupported
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType, array, each_kind};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn};
 
 /// What runs on the host.
 #[derive(Debug, Clone)]
@@ -20,10 +20,12 @@ pub enum Host {
         /// The kind.
         to: Kind,
     },
-    /// Input 0 repeated to a shape it broadcasts to.
-    Expand {
-        /// The shape.
-        shape: Vec<usize>,
+    /// Where the largest element of each row lies, a row being along an axis, which keeps size 1.
+    ArgMax {
+        /// The axis.
+        axis: usize,
+        /// Whether the last of several equal ones counts.
+        last: bool,
     },
 }
 
@@ -87,19 +89,22 @@ impl Host {
         node.finish(Host::Cast { to }, &[0])
     }
 
-    /// `Expand`.
-    pub(crate) fn import_expand(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let Some(sizes) = node.constant_ints(1)? else { return invalid("the shape is missing") };
-        let own = node.ty(0)?.shape.clone();
-        let Some(shape) = super::strided::broadcast(&own, &sizes_of(&sizes)?) else {
-            return invalid(format!("{own:?} does not broadcast to {sizes:?}"));
-        };
-        node.budget(&shape)?;
-        node.finish(Host::Expand { shape }, &[0])
+    /// `ArgMax`.
+    pub(crate) fn import_argmax(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let mut shape = node.ty(0)?.shape.clone();
+        let axis = super::axis(node.int("axis", 0)?, shape.len())?;
+        let op = Host::ArgMax { axis, last: node.flag("select_last_index")? };
+        if node.int("keepdims", 1)? != 0 {
+            return node.finish(op, &[0]);
+        }
+        let x = node.input(0)?;
+        let places = node.emit(op, &[Some(x)])?;
+        shape.remove(axis);
+        node.finish_with(super::Reshape { shape }, &[Some(places)])
     }
 }
 
-fn sizes_of(sizes: &[i64]) -> OpResult<Vec<usize>> {
+pub(super) fn sizes_of(sizes: &[i64]) -> OpResult<Vec<usize>> {
     sizes
         .iter()
         .map(|&size| usize::try_from(size).map_err(|_| super::Problem::Invalid(format!("size {size} in a shape"))))
@@ -111,7 +116,13 @@ impl Operator for Host {
         let ty = required(inputs, 0)?;
         let result = match self {
             Host::Cast { to } => TensorType { kind: *to, shape: ty.shape.clone() },
-            Host::Expand { shape } => TensorType { kind: ty.kind, shape: shape.clone() },
+            Host::ArgMax { axis, .. } => {
+                let mut shape = ty.shape.clone();
+                if std::mem::replace(&mut shape[*axis], 1) == 0 {
+                    return invalid("there is no largest of no elements");
+                }
+                TensorType { kind: Kind::Int, shape }
+            }
             Host::Gather { axis } => {
                 let indices = required(inputs, 1)?;
                 let shape = [&ty.shape[..*axis], &indices.shape, &ty.shape[axis + 1..]].concat();
@@ -125,9 +136,12 @@ impl Operator for Host {
         let input = required(inputs, 0)?;
         let result = match self {
             Host::Cast { to } => cast(input, *to),
-            Host::Expand { shape } => each_kind!(input, array => {
-                let view = array.broadcast(IxDyn(shape));
-                view.ok_or_else(|| super::Problem::Invalid("shapes do not broadcast".into()))?.to_owned()
+            Host::ArgMax { axis, last } => Tensor::Int(match input {
+                Tensor::Real(array) => argmax(array, *axis, |new, most| {
+                    !most.is_nan() && (new.is_nan() || new > most || (*last && new == most))
+                }),
+                Tensor::Int(array) => argmax(array, *axis, |new, most| new > most || (*last && new == most)),
+                Tensor::Bool(_) => return invalid("truth values have no order"),
             }),
             Host::Gather { axis } => {
                 let Some(Tensor::Int(indices)) = optional(inputs, 1) else {
@@ -143,10 +157,18 @@ impl Operator for Host {
         let what = match self {
             Host::Gather { .. } => "Gather",
             Host::Cast { .. } => "Cast",
-            Host::Expand { .. } => "Expand",
+            Host::ArgMax { .. } => "ArgMax",
         };
         unsupported(format!("{what} of values that depend on the input"))
     }
+}
+
+/// The index of the element that replaces each one before it in its lane.
+fn argmax<E: Copy>(source: &ArrayD<E>, axis: usize, replaces: impl Fn(E, E) -> bool) -> ArrayD<i64> {
+    let of_lane = |lane: ndarray::ArrayView1<'_, E>| {
+        (1..lane.len()).fold(0, |most, at| if replaces(lane[at], lane[most]) { at } else { most }) as i64
+    };
+    source.map_axis(Axis(axis), of_lane).insert_axis(Axis(axis))
 }
 
 fn gather<E: Clone>(source: &ArrayD<E>, indices: &ArrayD<i64>, axis: usize) -> OpResult<ArrayD<E>> {

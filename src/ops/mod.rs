@@ -8,17 +8,23 @@ pub mod concat;
 pub mod conv;
 pub mod conv_transpose;
 pub mod epilogue;
+pub mod expand;
 pub mod host;
 mod im2col;
+mod line;
 pub mod matmul;
+pub(crate) mod normalization;
 pub mod pad;
 pub mod pool;
 pub mod reduce;
+pub mod resample;
 pub mod reshape;
+pub(crate) mod resize;
 pub mod slice;
 pub mod softmax;
 pub mod strided;
 pub mod transpose;
+pub mod unary;
 pub mod window;
 
 pub use activation::{Activate, Activation};
@@ -27,15 +33,18 @@ pub use binary::{Binary, BinaryFunction};
 pub use concat::Concat;
 pub use conv::{Conv, Epilogue};
 pub use conv_transpose::ConvTranspose;
+pub use expand::Expand;
 pub use host::Host;
 pub use matmul::MatMul;
 pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
 pub use reduce::{Reduce, ReduceKind};
+pub use resample::Resample;
 pub use reshape::Reshape;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use transpose::Transpose;
+pub use unary::{Unary, UnaryFunction};
 
 use crate::error::{Error, UnsupportedNode};
 use crate::plan::Lowering;
@@ -185,15 +194,18 @@ operators! {
     Concat,
     Conv,
     ConvTranspose,
+    Expand,
     Host,
     MatMul,
     Pad,
     Pool,
     Reduce,
+    Resample,
     Reshape,
     Slice,
     Softmax,
     Transpose,
+    Unary,
 }
 
 impl Op {

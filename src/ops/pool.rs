@@ -1,7 +1,10 @@
 //! Max and average pooling, alone or as the end of a convolution's epilogue.
 
 use super::window::{Window, inside};
-use super::{Inputs, OpResult, Operator, image_shape, invalid, required, unsupported};
+use super::{
+    Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, image_shape, invalid, line, required,
+    unsupported,
+};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
@@ -36,7 +39,7 @@ pub struct Pool {
 
 impl Pool {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let [_, _, h, w] = image_shape(&[Some(node.ty(0)?)], 0)?;
+        let [_, _, h, w] = line::image_shape(node, 0)?;
         let window = Window::import(node, [h, w], None)?;
         let ceil = node.flag("ceil_mode")?;
         let kind = if node.op_type() == "MaxPool" {
@@ -49,7 +52,30 @@ impl Pool {
         } else {
             PoolKind::Average { count_include_pad: node.flag("count_include_pad")? }
         };
-        node.finish(Pool { kind, window, ceil }, &[0])
+        let image = line::as_image(node, 0)?;
+        line::finish(node, Pool { kind, window, ceil }, &[Some(image)])
+    }
+
+    /// `LpPool`: `(sum of |x|^p)^(1/p)`; the sum is an average pool's mean, padding counted, times the window's taps.
+    pub(crate) fn import_lp(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let [_, _, h, w] = line::image_shape(node, 0)?;
+        let window = Window::import(node, [h, w], None)?;
+        if node.flag("ceil_mode")? {
+            return unsupported("ceil_mode: the taps of a last window differ");
+        }
+        // In opset 1 it was a real.
+        let p = if node.opset() < 2 { node.float("p", 2.0)? } else { node.int("p", 2)? as f32 };
+        if p < 1.0 {
+            return invalid(format!("p is {p}"));
+        }
+        let pool = Pool { kind: PoolKind::Average { count_include_pad: true }, window, ceil: false };
+        let (power, root, taps) = (node.number(p)?, node.number(1.0 / p)?, node.number(pool.taps() as f32)?);
+        let x = line::as_image(node, 0)?;
+        let x = node.emit(Unary { function: UnaryFunction::Abs }, &[Some(x)])?;
+        let x = node.emit(Binary::plain(BinaryFunction::Pow), &[Some(x), Some(power)])?;
+        let mean = node.emit(pool, &[Some(x)])?;
+        let sum = node.emit(Binary::plain(BinaryFunction::Mul), &[Some(mean), Some(taps)])?;
+        line::finish(node, Binary::plain(BinaryFunction::Pow), &[Some(sum), Some(root)])
     }
 
     /// Elements in a whole window.

@@ -2,6 +2,7 @@
 
 use super::{Inputs, OpResult, Operator, image_shape, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
+use crate::graph::ValueId;
 use crate::kernels::{Kernel, Part, WORKGROUP};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
@@ -14,13 +15,16 @@ use ndarray::ArrayD;
 #[allow(missing_docs)]
 pub enum ReduceKind {
     Mean,
+    Sum,
     Max,
+    Min,
 }
 
-/// The mean or maximum over the dimensions `axes`, which keep size 1. Source: ONNX, GlobalAveragePool, GlobalMaxPool.
+/// One number from all elements along the dimensions `axes`, which keep size 1. Source: ONNX, GlobalAveragePool,
+/// GlobalMaxPool, ReduceMean, ReduceSum, ReduceMax, ReduceMin.
 #[derive(Debug, Clone)]
 pub struct Reduce {
-    /// Mean or maximum.
+    /// Which number.
     pub kind: ReduceKind,
     /// The first and one past the last of the dimensions.
     pub axes: std::ops::Range<usize>,
@@ -31,6 +35,53 @@ impl Reduce {
         image_shape(&[Some(node.ty(0)?)], 0)?;
         let kind = if node.op_type() == "GlobalMaxPool" { ReduceKind::Max } else { ReduceKind::Mean };
         node.finish(Reduce { kind, axes: 2..4 }, &[0])
+    }
+
+    /// `ReduceMean` and its like. The axes are an input of ReduceSum since opset 13, and of all since 18.
+    pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let kind = match node.op_type() {
+            "ReduceMean" => ReduceKind::Mean,
+            "ReduceSum" => ReduceKind::Sum,
+            "ReduceMax" => ReduceKind::Max,
+            "ReduceMin" => ReduceKind::Min,
+            other => return unsupported(format!("'{other}' is no reduction")),
+        };
+        let shape = node.ty(0)?.shape.clone();
+        let rank = shape.len();
+        let as_input = node.opset() >= if kind == ReduceKind::Sum { 13 } else { 18 };
+        let stated = if as_input { node.constant_ints(1)? } else { node.ints("axes")? }.unwrap_or_default();
+        let (keep, none_if_empty) = (node.int("keepdims", 1)? != 0, node.flag("noop_with_empty_axes")?);
+        let mut axes = stated.iter().map(|&axis| super::axis(axis, rank)).collect::<OpResult<Vec<_>>>()?;
+        if axes.is_empty() && !none_if_empty {
+            axes = (0..rank).collect();
+        }
+        axes.sort_unstable();
+        axes.dedup();
+        let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
+        let size = |axis: usize| if axes.contains(&axis) { 1 } else { shape[axis] };
+        let result: Vec<usize> = (0..rank).filter(|axis| keep || kept.contains(axis)).map(size).collect();
+        let Some(neutral) = kind.of_nothing().filter(|_| axes.iter().any(|&axis| shape[axis] == 0)) else {
+            let mut x = node.input(0)?;
+            if !axes.is_empty() {
+                x = Reduce::emit_over(node, kind, x, &axes)?;
+            }
+            return node.finish_with(super::Reshape { shape: result }, &[Some(x)]);
+        };
+        let count = result.iter().product();
+        node.define_constant(0, Tensor::real(&result, vec![neutral; count])?)
+    }
+
+    /// Reduces over sorted axes. Where they are no neighbours they become so first; sizes are right, the shape may not be.
+    fn emit_over(node: &mut OnnxNode<'_>, kind: ReduceKind, x: ValueId, axes: &[usize]) -> OpResult<ValueId> {
+        let rank = node.type_of(x).shape.len();
+        let (first, last) = (axes[0], axes[axes.len() - 1]);
+        if last - first + 1 == axes.len() {
+            return node.emit(Reduce { kind, axes: first..last + 1 }, &[Some(x)]);
+        }
+        let kept = (0..rank).filter(|axis| !axes.contains(axis));
+        let permutation: Vec<usize> = kept.chain(axes.iter().copied()).collect();
+        let x = node.emit(super::Transpose { permutation }, &[Some(x)])?;
+        node.emit(Reduce { kind, axes: rank - axes.len()..rank }, &[Some(x)])
     }
 
     /// Rows before, elements in a row, and elements that lie between two of a row.
@@ -69,6 +120,10 @@ fn largest<T: Real>(values: &mut dyn Iterator<Item = T>) -> T {
     values.fold(T::neg_infinity(), |most, value| if most.is_nan() || most >= value { most } else { value })
 }
 
+fn smallest<T: Real>(values: &mut dyn Iterator<Item = T>) -> T {
+    values.fold(T::infinity(), |least, value| if least.is_nan() || least <= value { least } else { value })
+}
+
 uniform! {
     /// Parameters of `reduce_rows`.
     pub struct ReduceParams { rows: u32, row: u32, inner: u32, scale: f32 }
@@ -80,14 +135,25 @@ pub static REDUCE_ROWS: Kernel = Kernel {
     source: include_str!("../../shaders/reduce_rows.wgsl"),
     includes: &[],
     params: ReduceParams::FIELDS,
-    combinations: || vec![vec![ReduceKind::Mean.part()], vec![ReduceKind::Max.part()]],
+    combinations: || [ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min].map(|kind| vec![kind.part()]).to_vec(),
 };
 
 impl ReduceKind {
     fn part(self) -> Part {
         match self {
-            ReduceKind::Mean => part!("reduce", "reduce_mean"),
+            ReduceKind::Mean | ReduceKind::Sum => part!("reduce", "reduce_sum"),
             ReduceKind::Max => part!("reduce", "reduce_max"),
+            ReduceKind::Min => part!("reduce", "reduce_min"),
+        }
+    }
+
+    /// What no element at all reduces to, where that is defined.
+    fn of_nothing(self) -> Option<f32> {
+        match self {
+            ReduceKind::Mean => None,
+            ReduceKind::Sum => Some(0.0),
+            ReduceKind::Max => Some(f32::NEG_INFINITY),
+            ReduceKind::Min => Some(f32::INFINITY),
         }
     }
 }
@@ -105,14 +171,21 @@ impl Operator for Reduce {
         let input = required(inputs, 0)?.as_real()?;
         Ok(vec![Tensor::Real(match self.kind {
             ReduceKind::Mean => self.apply(input, |row| mean(row))?,
+            ReduceKind::Sum => self.apply(input, |row| row.sum())?,
             ReduceKind::Max => self.apply(input, |row| largest(row))?,
+            ReduceKind::Min => self.apply(input, |row| smallest(row))?,
         })])
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let (input, error) = (required(inputs, 0)?.as_real()?, required(errors, 0)?);
         match self.kind {
-            ReduceKind::Max => self.apply(error, |row| largest(row)),
+            ReduceKind::Max | ReduceKind::Min => self.apply(error, |row| largest(row)),
+            ReduceKind::Sum => {
+                let [_, row, _] = self.split(input.shape());
+                let magnitude = self.apply(&(input.mapv(f64::abs) + error), |row| row.sum())?;
+                Ok(self.apply(error, |row| row.sum())? + magnitude * gamma(row) + FLUSH)
+            }
             ReduceKind::Mean => {
                 let [_, row, _] = self.split(input.shape());
                 // The factor 1 / row is rounded, and so is the product with it.
@@ -131,7 +204,8 @@ impl Operator for Reduce {
         }
         let (input, output) = (node.input(0)?, node.output(0)?);
         let rows = (outer * inner) as u32;
-        let params = ReduceParams { rows, row: row as u32, inner: inner as u32, scale: (1.0 / row as f64) as f32 };
+        let scale = if self.kind == ReduceKind::Mean { (1.0 / row as f64) as f32 } else { 1.0 };
+        let params = ReduceParams { rows, row: row as u32, inner: inner as u32, scale };
         node.dispatch_groups(&REDUCE_ROWS, vec![self.kind.part()], rows, params, output, &[input])
     }
 

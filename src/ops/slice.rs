@@ -48,6 +48,44 @@ impl Slice {
     }
 }
 
+impl Slice {
+    /// `Split`: one slice for each output. The sizes are an input since opset 13; their number may be an attribute since 18.
+    pub(crate) fn import_split(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let shape = node.ty(0)?.shape.clone();
+        let axis = super::axis(node.int("axis", 0)?, shape.len())?;
+        let stated = if node.opset() < 13 { node.ints("split")? } else { node.constant_ints(1)? };
+        let parts = node.int_if_present("num_outputs")?.map_or(node.output_count(), |parts| parts.max(0) as usize);
+        let sizes = match stated {
+            Some(sizes) => super::host::sizes_of(&sizes)?,
+            None => equal_parts(shape[axis], parts, node.opset() >= 18)?,
+        };
+        if sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size)) != Some(shape[axis]) {
+            return invalid(format!("parts of {sizes:?} do not make up {} along axis {axis}", shape[axis]));
+        }
+        if sizes.len() < node.output_count() {
+            return invalid(format!("{} parts for {} outputs", sizes.len(), node.output_count()));
+        }
+        let input = node.input(0)?;
+        let mut start = 0;
+        for (slot, count) in sizes.into_iter().enumerate() {
+            let mut ranges: Vec<Range> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
+            ranges[axis] = Range { start, step: 1, count };
+            node.define(slot, Slice { ranges }, &[Some(input)])?;
+            start += count;
+        }
+        Ok(())
+    }
+}
+
+/// Parts of equal size; since opset 18 the last one may be smaller.
+fn equal_parts(size: usize, parts: usize, uneven: bool) -> OpResult<Vec<usize>> {
+    if parts == 0 || (!uneven && !size.is_multiple_of(parts)) {
+        return invalid(format!("{size} elements do not split into {parts} equal parts"));
+    }
+    let each = size.div_ceil(parts);
+    Ok((0..parts).map(|part| each.min(size.saturating_sub(part * each))).collect())
+}
+
 /// ONNX's rule: negative positions count from the end, and what lies outside is brought to the nearest end.
 fn range(start: i64, end: i64, step: i64, size: i64) -> OpResult<Range> {
     if step == 0 {

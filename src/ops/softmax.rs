@@ -17,16 +17,19 @@ pub struct Softmax {
 }
 
 impl Softmax {
-    /// Before opset 13 a row was everything from the axis on; since, it is the axis alone.
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let rank = node.ty(0)?.shape.len();
-        let axes = if node.opset() < 13 {
-            super::axis(node.int("axis", 1)?, rank)?..rank
-        } else {
-            let axis = super::axis(node.int("axis", -1)?, rank)?;
-            axis..axis + 1
-        };
+        let axes = Softmax::axes(node)?;
         node.finish(Softmax { axes }, &[0])
+    }
+
+    /// Before opset 13 a row was everything from the axis on; since, it is the axis alone.
+    pub(super) fn axes(node: &mut OnnxNode<'_>) -> OpResult<std::ops::Range<usize>> {
+        let rank = node.ty(0)?.shape.len();
+        if node.opset() < 13 {
+            return Ok(super::axis(node.int("axis", 1)?, rank)?..rank);
+        }
+        let axis = super::axis(node.int("axis", -1)?, rank)?;
+        Ok(axis..axis + 1)
     }
 
     fn split(&self, shape: &[usize]) -> [usize; 3] {

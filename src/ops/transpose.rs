@@ -40,6 +40,22 @@ impl Transpose {
         let pixels = node.emit(Transpose { permutation }, &[Some(blocks)])?;
         node.finish_with(super::Reshape { shape: vec![n, depth, h * block, w * block] }, &[Some(pixels)])
     }
+
+    /// `SpaceToDepth`: `block` by `block` pixels become channels.
+    pub(crate) fn import_space_to_depth(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        let [n, c, h, w] = super::image_shape(&[Some(node.ty(0)?)], 0)?;
+        let block = super::conv::positive("blocksize", node.int("blocksize", 0)?)?;
+        if h % block != 0 || w % block != 0 {
+            return invalid(format!("an image of {h}x{w} is no multiple of blocksize {block}"));
+        }
+        let [rows, columns] = [h / block, w / block];
+        let input = node.input(0)?;
+        let blocks = node.emit(super::Reshape { shape: vec![n, c, rows, block, columns, block] }, &[Some(input)])?;
+        let channels = node.emit(Transpose { permutation: vec![0, 3, 5, 1, 2, 4] }, &[Some(blocks)])?;
+        // More channels than memory has elements are refused where the shape is inferred.
+        let depth = c.saturating_mul(block).saturating_mul(block);
+        node.finish_with(super::Reshape { shape: vec![n, depth, rows, columns] }, &[Some(channels)])
+    }
 }
 
 impl Operator for Transpose {

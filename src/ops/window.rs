@@ -1,6 +1,6 @@
 //! The sliding window of convolutions and pools: kernel size, stride, dilation and padding, rows before columns.
 
-use super::{OpResult, invalid};
+use super::{OpResult, invalid, line};
 use crate::onnx::OnnxNode;
 
 /// Rows and columns of padding on each side of an image.
@@ -43,7 +43,7 @@ impl Window {
     /// Reads `kernel_shape`, `strides`, `dilations`, `pads` and `auto_pad`, and resolves the padding for an input of
     /// `[h, w]`. `weights` is the kernel's size where a weight tensor tells it.
     pub(crate) fn import(node: &mut OnnxNode<'_>, input: [usize; 2], weights: Option<[usize; 2]>) -> OpResult<Self> {
-        let stated = node.ints("kernel_shape")?.map(|sizes| pair("kernel_shape", &sizes, 1)).transpose()?;
+        let stated = spatial_pair(node, "kernel_shape", 1, 1)?;
         let kernel = match (stated, weights) {
             (Some(stated), Some(weights)) if stated != weights => {
                 return invalid(format!("kernel_shape {stated:?} differs from the weights' {weights:?}"));
@@ -54,8 +54,8 @@ impl Window {
         if kernel.contains(&0) {
             return invalid("the kernel has no taps");
         }
-        let stride = pair("strides", &node.ints("strides")?.unwrap_or_else(|| vec![1, 1]), 1)?;
-        let dilation = pair("dilations", &node.ints("dilations")?.unwrap_or_else(|| vec![1, 1]), 1)?;
+        let stride = spatial_pair(node, "strides", 1, 1)?.unwrap_or([1, 1]);
+        let dilation = spatial_pair(node, "dilations", 1, 1)?.unwrap_or([1, 1]);
         let (auto_pad, explicit) = padding(node)?;
         let pads = resolve_padding(auto_pad, explicit, input, kernel, stride, dilation);
         Ok(Window { kernel, stride, dilation, pads })
@@ -166,8 +166,10 @@ pub(crate) fn padding(node: &mut OnnxNode<'_>) -> OpResult<(AutoPad, Pads)> {
     if auto_pad != AutoPad::NotSet && stated.as_ref().is_some_and(|pads| pads.iter().any(|&pad| pad != 0)) {
         return invalid("auto_pad and pads are both given");
     }
+    let line = line::is_line(node)?;
     let [top, left, bottom, right] = match stated.as_deref() {
         None => [0; 4],
+        Some(&[left, right]) if line => [0, within("pads", left, 0)?, 0, within("pads", right, 0)?],
         Some(&[top, left, bottom, right]) => {
             let mut pads = [0; 4];
             for (pad, given) in pads.iter_mut().zip([top, left, bottom, right]) {
@@ -178,6 +180,15 @@ pub(crate) fn padding(node: &mut OnnxNode<'_>) -> OpResult<(AutoPad, Pads)> {
         Some(other) => return invalid(format!("pads has {} numbers; an image takes 4", other.len())),
     };
     Ok((auto_pad, Pads { top, left, bottom, right }))
+}
+
+/// An attribute's sizes for rows and columns, none less than `least`; `rows` stands for the one row of a line.
+pub(crate) fn spatial_pair(node: &mut OnnxNode<'_>, name: &str, rows: i64, least: i64) -> OpResult<Option<[usize; 2]>> {
+    let Some(mut values) = node.ints(name)? else { return Ok(None) };
+    if line::is_line(node)? && values.len() == 1 {
+        values.insert(0, rows);
+    }
+    pair(name, &values, least).map(Some)
 }
 
 /// Two sizes, rows and columns.

@@ -3,13 +3,14 @@
 use reluctor::onnx::{Family, operators};
 use std::path::Path;
 
-const FAMILIES: [(Family, &str); 9] = [
+const FAMILIES: [(Family, &str); 10] = [
     (Family::Convolution, "convolution (2-D)"),
     (Family::Pooling, "pooling"),
     (Family::Activation, "activation"),
     (Family::Normalization, "normalization"),
     (Family::Product, "matrix product"),
     (Family::Arithmetic, "arithmetic, with broadcasting"),
+    (Family::Reduction, "reductions"),
     (Family::Layout, "moving elements"),
     (Family::Shape, "renaming: no dispatch"),
     (Family::Host, "computed when shapes are bound"),

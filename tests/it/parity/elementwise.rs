@@ -4,8 +4,10 @@ use super::Limited;
 use crate::build::Build;
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::binary::BINARY_FUNCTIONS;
-use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction};
+use reluctor::ops::unary::UNARY_FUNCTIONS;
+use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction, Unary, UnaryFunction};
 use reluctor::plan::Limits;
+use reluctor::tensor::Tensor;
 
 /// Pairs that broadcast: alike, channels, rows, a scalar, both sides, all of both sides, more dimensions on one side, eight dimensions.
 const PAIRS: [[&[usize]; 2]; 9] = [
@@ -21,7 +23,7 @@ const PAIRS: [[&[usize]; 2]; 9] = [
 ];
 
 pub fn cases() -> Vec<Limited> {
-    let mut cases = vec![activations(), batch_normalizations()];
+    let mut cases = vec![activations(), batch_normalizations(), unaries(), powers()];
     cases.extend(BINARY_FUNCTIONS.map(binaries));
     cases.into_iter().map(|build| (build.done_all(), Limits::default())).collect()
 }
@@ -53,6 +55,30 @@ fn activations() -> Build {
     build
 }
 
+fn unaries() -> Build {
+    let mut build = Build::new(8);
+    for function in UNARY_FUNCTIONS {
+        use UnaryFunction::{Log, Reciprocal, Sqrt};
+        let positive = matches!(function, Log | Sqrt | Reciprocal);
+        for shape in [&[2, 3, 7, 13][..], &[65]] {
+            let x = if positive { build.positive(shape) } else { build.input(shape) };
+            build.node(&format!("{function:?} {shape:?}"), Unary { function }, &[Some(x)]);
+        }
+    }
+    build
+}
+
+/// Powers of what WGSL's own `pow` leaves open: negative bases, and zero.
+fn powers() -> Build {
+    let mut build = Build::new(9);
+    let bases = Tensor::real(&[6, 1], vec![-2.5, -1.0, -0.0, 0.0, 0.75, 3.0]).unwrap();
+    let exponents = Tensor::real(&[6], vec![0.0, 1.0, 2.0, 3.0, 7.0, 30.0]).unwrap();
+    let (a, b) = (build.input_of(bases), build.input_of(exponents));
+    let op = Binary { function: BinaryFunction::Pow, activation: Activation::Identity };
+    build.node("whole powers", op, &[Some(a), Some(b)]);
+    build
+}
+
 fn batch_normalizations() -> Build {
     let mut build = Build::new(2);
     for (index, activation) in plain() {
@@ -74,7 +100,7 @@ fn binaries(function: BinaryFunction) -> Build {
         let swap = function == BinaryFunction::PRelu && a.len() < b.len();
         let [a, b] = if swap { [b, a] } else { [a, b] };
         let a = if function == BinaryFunction::PRelu { largest(a, b) } else { a.to_vec() };
-        let x = build.input(&a);
+        let x = if function == BinaryFunction::Pow { build.positive(&a) } else { build.input(&a) };
         let y = if function == BinaryFunction::Div { build.positive(b) } else { build.input(b) };
         build.node(activation.name(), Binary { function, activation }, &[Some(x), Some(y)]);
     }

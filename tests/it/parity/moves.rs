@@ -4,12 +4,15 @@ use super::Limited;
 use crate::build::Build;
 use crate::shapes::{POOL_KINDS, pools};
 use reluctor::ops::activation::ACTIVATIONS;
+use reluctor::ops::resample::{Coordinates, Interpolation, Rounding};
 use reluctor::ops::slice::Range;
-use reluctor::ops::{Activation, Concat, MatMul, Pad, PadMode, Reduce, ReduceKind, Reshape, Slice, Softmax, Transpose};
+use reluctor::ops::{
+    Activation, Concat, Expand, MatMul, Pad, PadMode, Reduce, ReduceKind, Resample, Reshape, Slice, Softmax, Transpose,
+};
 use reluctor::plan::Limits;
 
 pub fn cases() -> Vec<Limited> {
-    let builds = [all_pools(), products(), rows(), moved(Build::new(7))];
+    let builds = [all_pools(), products(), rows(), resampled(), moved(Build::new(7))];
     builds.into_iter().map(|build| (build.done_all(), Limits::default())).collect()
 }
 
@@ -71,10 +74,35 @@ fn rows() -> Build {
     for (shape, axes) in shapes {
         let x = build.input(shape);
         let name = format!("{shape:?} {axes:?}");
-        for kind in [ReduceKind::Mean, ReduceKind::Max] {
+        for kind in [ReduceKind::Mean, ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min] {
             build.node(&format!("{kind:?} {name}"), Reduce { kind, axes: axes.clone() }, &[Some(x)]);
         }
         build.node(&format!("Softmax {name}"), Softmax { axes }, &[Some(x)]);
+    }
+    build
+}
+
+/// Every interpolation, larger and smaller, over inner and outer axes.
+fn resampled() -> Build {
+    let mut build = Build::new(10);
+    let x = build.input(&[2, 3, 7, 13]);
+    let crop = Coordinates::Crop { start: -0.25, end: 0.75 };
+    let rules = [
+        (Interpolation::Nearest(Rounding::PreferFloor), Coordinates::HalfPixel, false),
+        (Interpolation::Linear, Coordinates::AlignCorners, false),
+        (Interpolation::Linear, crop, false),
+        (Interpolation::Cubic(-0.75), Coordinates::HalfPixel, false),
+        (Interpolation::Cubic(-0.5), Coordinates::Asymmetric, true),
+    ];
+    for (axis, old) in [(1, 3), (2, 7), (3, 13)] {
+        for (interpolation, coordinates, exclude_outside) in rules {
+            for size in [2, old, 2 * old, 17] {
+                let scale = size as f64 / old as f64;
+                let antialias = size < old;
+                let op = Resample { axis, size, scale, coordinates, interpolation, antialias, exclude_outside };
+                build.node(&format!("{op:?}"), op, &[Some(x)]);
+            }
+        }
     }
     build
 }
@@ -103,6 +131,8 @@ pub fn moved(mut build: Build) -> Build {
     for (name, ranges) in slices {
         build.node(name, Slice { ranges }, &[Some(x)]);
     }
+    let thin = build.input(&[3, 1, 13]);
+    build.node("Expand", Expand { shape: vec![2, 3, 7, 13] }, &[Some(thin)]);
     for axis in 0..4 {
         let mut shape = [2, 3, 7, 13];
         shape[axis] = 1 + axis;

@@ -1,3 +1,4 @@
+// A sum, or with a scale of 1 / row a mean.
 fn empty(first: f32) -> f32 {
     return 0.0;
 }

@@ -1,0 +1,4 @@
+// The next integer above.
+fn activate(x: f32, a: f32, b: f32) -> f32 {
+    return ceil(x);
+}

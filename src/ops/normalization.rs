@@ -1,0 +1,138 @@
+//! Normalizations that ONNX defines by formulas over whole rows: each is made of reductions and arithmetic.
+
+use super::window::{Pads, Window};
+use super::{
+    Binary, BinaryFunction, OpResult, Pool, PoolKind, Reduce, ReduceKind, Reshape, Unary, UnaryFunction, invalid,
+};
+use crate::graph::ValueId;
+use crate::onnx::OnnxNode;
+use BinaryFunction::{Add, Div, Mul, Pow, Sub};
+use std::ops::Range;
+
+fn combine(node: &mut OnnxNode<'_>, function: BinaryFunction, a: ValueId, b: ValueId) -> OpResult<ValueId> {
+    node.emit(Binary::plain(function), &[Some(a), Some(b)])
+}
+
+fn reduce(node: &mut OnnxNode<'_>, kind: ReduceKind, x: ValueId, axes: &Range<usize>) -> OpResult<ValueId> {
+    node.emit(Reduce { kind, axes: axes.clone() }, &[Some(x)])
+}
+
+fn apply(node: &mut OnnxNode<'_>, function: UnaryFunction, x: ValueId) -> OpResult<ValueId> {
+    node.emit(Unary { function }, &[Some(x)])
+}
+
+fn reshape(node: &mut OnnxNode<'_>, x: ValueId, shape: Vec<usize>) -> OpResult<ValueId> {
+    node.emit(Reshape { shape }, &[Some(x)])
+}
+
+/// A tensor brought to mean 0 and variance 1 along its rows, with each row's mean and standard deviation.
+struct Normalized {
+    value: ValueId,
+    mean: ValueId,
+    deviation: ValueId,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon)`, mean and variance being those of each row.
+fn normalized(node: &mut OnnxNode<'_>, x: ValueId, axes: &Range<usize>, epsilon: f32) -> OpResult<Normalized> {
+    let mean = reduce(node, ReduceKind::Mean, x, axes)?;
+    let centred = combine(node, Sub, x, mean)?;
+    let squared = combine(node, Mul, centred, centred)?;
+    let variance = reduce(node, ReduceKind::Mean, squared, axes)?;
+    let epsilon = node.number(epsilon)?;
+    let variance = combine(node, Add, variance, epsilon)?;
+    let deviation = apply(node, UnaryFunction::Sqrt, variance)?;
+    Ok(Normalized { value: combine(node, Div, centred, deviation)?, mean, deviation })
+}
+
+/// `LayerNormalization`: a row is everything from the axis on; mean and 1 / deviation are further outputs.
+pub(crate) fn import_layer(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let rank = node.ty(0)?.shape.len();
+    let axis = super::axis(node.int("axis", -1)?, rank)?;
+    let epsilon = node.float("epsilon", 1e-5)?;
+    // Reals are f32 whatever precision the statistics are asked in.
+    node.int("stash_type", 1)?;
+    let (x, scale) = (node.input(0)?, node.input(1)?);
+    let Normalized { value, mean, deviation } = normalized(node, x, &(axis..rank), epsilon)?;
+    let statistics = node.type_of(mean).shape.clone();
+    node.define(1, Reshape { shape: statistics }, &[Some(mean)])?;
+    node.define(2, Unary { function: UnaryFunction::Reciprocal }, &[Some(deviation)])?;
+    if node.input_count() < 3 {
+        return node.finish_with(Binary::plain(Mul), &[Some(value), Some(scale)]);
+    }
+    let (scaled, bias) = (combine(node, Mul, value, scale)?, node.input(2)?);
+    node.finish_with(Binary::plain(Add), &[Some(scaled), Some(bias)])
+}
+
+/// `InstanceNormalization`: a row is one channel of one image.
+pub(crate) fn import_instance(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let channels = node.ty(0)?.shape.get(1).copied();
+    let Some(channels) = channels else { return invalid("the input has no channels") };
+    let epsilon = node.float("epsilon", 1e-5)?;
+    groups(node, channels, channels, epsilon)
+}
+
+/// `GroupNormalization`: a row is a group of channels of one image. Scale and bias were one number a group in opset 18,
+/// and are one a channel since 21.
+pub(crate) fn import_group(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let channels = node.ty(0)?.shape.get(1).copied();
+    let Some(channels) = channels else { return invalid("the input has no channels") };
+    let count = super::conv::positive("num_groups", node.int("num_groups", 0)?)?;
+    let epsilon = node.float("epsilon", 1e-5)?;
+    node.int("stash_type", 1)?;
+    if channels % count != 0 {
+        return invalid(format!("{channels} channels do not fit {count} groups"));
+    }
+    let scales = if node.opset() < 21 { count } else { channels };
+    groups(node, count, scales, epsilon)
+}
+
+/// Normalizes `count` groups of channels, with a scale and a bias for each of `scales` groups.
+fn groups(node: &mut OnnxNode<'_>, count: usize, scales: usize, epsilon: f32) -> OpResult<()> {
+    let shape = node.ty(0)?.shape.clone();
+    let (batch, elements) = (shape[0], shape[1..].iter().product::<usize>());
+    if elements == 0 {
+        return invalid("the input is empty");
+    }
+    let (x, scale, bias) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let rows = reshape(node, x, vec![batch, count, elements / count])?;
+    let Normalized { value, .. } = normalized(node, rows, &(2..3), epsilon)?;
+    let value = reshape(node, value, vec![batch, scales, elements / scales])?;
+    let (scale, bias) = (reshape(node, scale, vec![scales, 1])?, reshape(node, bias, vec![scales, 1])?);
+    let scaled = combine(node, Mul, value, scale)?;
+    let result = combine(node, Add, scaled, bias)?;
+    node.finish_with(Reshape { shape }, &[Some(result)])
+}
+
+/// `LRN`: `x / (bias + alpha / size * sum of x^2)^beta`, the sum over `size` neighbouring channels, which an average pool
+/// over channels divides by their number.
+pub(crate) fn import_lrn(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let shape = node.ty(0)?.shape.clone();
+    let &[batch, channels, ref rest @ ..] = &shape[..] else { return invalid("the input has no channels") };
+    let (alpha, beta, bias) = (node.float("alpha", 1e-4)?, node.float("beta", 0.75)?, node.float("bias", 1.0)?);
+    let size = super::conv::positive("size", node.int("size", 0)?)?;
+    let x = node.input(0)?;
+    let squared = combine(node, Mul, x, x)?;
+    let planes = reshape(node, squared, vec![batch, 1, channels, rest.iter().product()])?;
+    let pads = Pads { top: (size - 1) / 2, bottom: size / 2, ..Pads::default() };
+    let window = Window { kernel: [size, 1], pads, ..Window::pointwise() };
+    let pool = Pool { kind: PoolKind::Average { count_include_pad: true }, window, ceil: false };
+    let mean = node.emit(pool, &[Some(planes)])?;
+    let mean = reshape(node, mean, shape)?;
+    let [alpha, beta, bias] = [node.number(alpha)?, node.number(beta)?, node.number(bias)?];
+    let scaled = combine(node, Mul, mean, alpha)?;
+    let base = combine(node, Add, scaled, bias)?;
+    let power = combine(node, Pow, base, beta)?;
+    node.finish_with(Binary::plain(Div), &[Some(x), Some(power)])
+}
+
+/// `LogSoftmax`: `d - log(sum of exp(d))`, `d = x - max`, which no large x overflows.
+pub(crate) fn import_log_softmax(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let axes = super::Softmax::axes(node)?;
+    let x = node.input(0)?;
+    let most = reduce(node, ReduceKind::Max, x, &axes)?;
+    let d = combine(node, Sub, x, most)?;
+    let exponentials = apply(node, UnaryFunction::Exp, d)?;
+    let sum = reduce(node, ReduceKind::Sum, exponentials, &axes)?;
+    let log = apply(node, UnaryFunction::Log, sum)?;
+    node.finish_with(Binary::plain(Sub), &[Some(d), Some(log)])
+}

@@ -1,0 +1,293 @@
+//! One axis at another size, each new element a weighted sum of old ones: what Resize and Upsample consist of.
+
+use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use crate::bound::{FLUSH, U, gamma};
+use crate::kernels::Kernel;
+use crate::plan::Lowering;
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::uniform;
+use ndarray::ArrayD;
+
+/// Where a new place lies on the old axis: ONNX's `coordinate_transformation_mode`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs)]
+pub enum Coordinates {
+    HalfPixel,
+    HalfPixelSymmetric,
+    PytorchHalfPixel,
+    TfHalfPixelForNn,
+    AlignCorners,
+    Asymmetric,
+    /// A part of the axis, in units of its length; what lies outside of the axis becomes 0.
+    Crop {
+        start: f64,
+        end: f64,
+    },
+}
+
+/// Which neighbour is nearest: ONNX's `nearest_mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Rounding {
+    PreferFloor,
+    PreferCeil,
+    Floor,
+    Ceil,
+}
+
+/// How much each neighbour counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Interpolation {
+    /// One neighbour alone.
+    Nearest(Rounding),
+    /// By distance, over two neighbours.
+    Linear,
+    /// A cubic over four, with this parameter (Keys, Cubic convolution interpolation, 1981).
+    Cubic(f64),
+}
+
+/// Resizes one axis. Source: ONNX, operator Resize.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Resample {
+    pub axis: usize,
+    pub size: usize,
+    /// New elements for each old one; not always the ratio of the sizes.
+    pub scale: f64,
+    pub coordinates: Coordinates,
+    pub interpolation: Interpolation,
+    /// Whether a shrunk axis sees every old element, by neighbourhoods as much wider.
+    pub antialias: bool,
+    /// Whether neighbours beyond the ends count nothing, and not as the ends.
+    pub exclude_outside: bool,
+}
+
+/// Old places, each with its weight.
+type Taps = Vec<(usize, f64)>;
+
+impl Coordinates {
+    /// The old position under a new place, or nothing outside of the axis.
+    fn position(self, place: usize, [old, new]: [usize; 2], scale: f64) -> Option<f64> {
+        let (x, last) = (place as f64, old as f64 - 1.0);
+        let half_pixel = (x + 0.5) / scale - 0.5;
+        Some(match self {
+            Coordinates::HalfPixel => half_pixel,
+            Coordinates::HalfPixelSymmetric => {
+                let adjustment = new as f64 / (scale * old as f64);
+                old as f64 / 2.0 * (1.0 - adjustment) + half_pixel
+            }
+            Coordinates::PytorchHalfPixel => {
+                if new > 1 {
+                    half_pixel
+                } else {
+                    0.0
+                }
+            }
+            Coordinates::TfHalfPixelForNn => (x + 0.5) / scale,
+            Coordinates::AlignCorners => {
+                // ONNX aligns the corner of the exact new length, of which the size is the whole part.
+                let length = old as f64 * scale;
+                if new > 1 && length > 1.0 { x * last / (length - 1.0) } else { 0.0 }
+            }
+            Coordinates::Asymmetric => x / scale,
+            Coordinates::Crop { start, end } => {
+                let within = if new > 1 { x / (new as f64 - 1.0) } else { 0.5 };
+                return Some((start + within * (end - start)) * last).filter(|at| (0.0..=last).contains(at));
+            }
+        })
+    }
+}
+
+impl Interpolation {
+    /// The weight of a neighbour at a distance, in elements.
+    fn weight(self, distance: f64) -> f64 {
+        let x = distance.abs();
+        match self {
+            Interpolation::Nearest(_) => 1.0,
+            Interpolation::Linear => (1.0 - x).max(0.0),
+            Interpolation::Cubic(a) if x <= 1.0 => ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0,
+            Interpolation::Cubic(a) if x < 2.0 => ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a,
+            Interpolation::Cubic(_) => 0.0,
+        }
+    }
+
+    /// Elements to each side that may count.
+    fn reach(self) -> f64 {
+        if let Interpolation::Cubic(_) = self { 2.0 } else { 1.0 }
+    }
+}
+
+impl Rounding {
+    fn nearest(self, x: f64) -> f64 {
+        match self {
+            Rounding::PreferFloor => (x - 0.5).ceil(),
+            Rounding::PreferCeil => (x + 0.5).floor(),
+            Rounding::Floor => x.floor(),
+            Rounding::Ceil => x.ceil(),
+        }
+    }
+}
+
+impl Resample {
+    /// Whether a new place lies outside of the axis.
+    pub(super) fn is_outside(&self, place: usize, old: usize) -> bool {
+        self.coordinates.position(place, [old, self.size], self.scale).is_none()
+    }
+
+    /// The old elements that a new one is made of; none outside of the axis.
+    fn taps(&self, place: usize, old: usize) -> Taps {
+        let Some(x) = self.coordinates.position(place, [old, self.size], self.scale) else { return Vec::new() };
+        let inside = |at: f64| at.clamp(0.0, old as f64 - 1.0);
+        if let Interpolation::Nearest(rounding) = self.interpolation {
+            return vec![(inside(rounding.nearest(x)) as usize, 1.0)];
+        }
+        // Antialiasing widens the neighbourhood of a shrunk axis, whose weights then no longer sum to 1.
+        let shrink = if self.antialias { self.scale.min(1.0) } else { 1.0 };
+        let left = x.ceil() - 1.0;
+        let first = (-self.interpolation.reach() / shrink).floor() + 1.0;
+        let neighbours = (0..(2.0 - 2.0 * first) as usize).map(|step| left + first + step as f64);
+        let mut taps: Taps = Vec::new();
+        let mut total = 0.0;
+        for at in neighbours {
+            let weight = self.interpolation.weight((at - x) * shrink);
+            if weight == 0.0 || (self.exclude_outside && at != inside(at)) {
+                continue;
+            }
+            total += weight;
+            taps.push((inside(at) as usize, weight));
+        }
+        taps.iter_mut().for_each(|(_, weight)| *weight /= total);
+        taps
+    }
+
+    /// `out[o, place, i] = sum of weight in[o, tap, i]`, the weights passed through `of` first.
+    fn apply<T: Real>(&self, input: &ArrayD<T>, of: impl Fn(f64) -> f64) -> OpResult<ArrayD<T>> {
+        let shape = input.shape();
+        let (old, inner) = (shape[self.axis], shape[self.axis + 1..].iter().product::<usize>());
+        let outer: usize = shape[..self.axis].iter().product();
+        let data = row_major_slice(input);
+        let all: Vec<Taps> = (0..self.size).map(|place| self.taps(place, old)).collect();
+        let mut output = Vec::with_capacity(outer * self.size * inner);
+        for o in 0..outer {
+            for taps in &all {
+                let sum = |i: usize| {
+                    taps.iter().map(|&(tap, weight)| data[(o * old + tap) * inner + i] * T::of(of(weight))).sum::<T>()
+                };
+                output.extend((0..inner).map(sum));
+            }
+        }
+        Ok(array(&self.shape(shape), output)?)
+    }
+
+    fn shape(&self, shape: &[usize]) -> Vec<usize> {
+        let mut shape = shape.to_vec();
+        shape[self.axis] = self.size;
+        shape
+    }
+}
+
+uniform! {
+    /// Parameters of `resample_axis`.
+    pub struct ResampleParams { in_size: u32, out_size: u32, inner: u32, taps: u32, count: u32 }
+}
+
+/// One element an invocation.
+pub static RESAMPLE_AXIS: Kernel = Kernel {
+    name: "resample_axis",
+    source: include_str!("../../shaders/resample_axis.wgsl"),
+    includes: &[],
+    params: ResampleParams::FIELDS,
+    combinations: || vec![vec![]],
+};
+
+/// Whole numbers up to this are exact in f32: the table of taps holds places as such.
+const MOST_PLACES: usize = 1 << 24;
+
+impl Operator for Resample {
+    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
+        let ty = real_type(inputs, 0)?;
+        if self.axis >= ty.shape.len() || ty.shape[self.axis] == 0 || !(self.scale > 0.0 && self.scale.is_finite()) {
+            return invalid(format!("{ty} cannot be resized by {} along axis {}", self.scale, self.axis));
+        }
+        Ok(vec![TensorType::real(self.shape(&ty.shape))])
+    }
+
+    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        Ok(vec![Tensor::Real(self.apply(required(inputs, 0)?.as_real()?, |weight| weight)?)])
+    }
+
+    /// A sum of as many products as there are taps, each weight rounded once.
+    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
+        let (input, error) = (required(inputs, 0)?.as_real()?, required(errors, 0)?);
+        let old = input.shape()[self.axis];
+        let taps = (0..self.size).map(|place| self.taps(place, old).len()).max().unwrap_or(0);
+        let magnitude = self.apply(&(input.mapv(f64::abs) + error), f64::abs)?;
+        Ok(self.apply(error, f64::abs)? + magnitude * (gamma(taps) + U) + FLUSH)
+    }
+
+    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        let types = node.input_types();
+        let shape = &real_type(&types, 0)?.shape;
+        let (old, inner) = (shape[self.axis], shape[self.axis + 1..].iter().product::<usize>());
+        let all: Vec<Taps> = (0..self.size).map(|place| self.taps(place, old)).collect();
+        let width = all.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let most = node.limits().max_loop_iterations as usize;
+        if old > MOST_PLACES || width > most {
+            return unsupported(format!(
+                "{old} elements, {width} for each new one; the most are {MOST_PLACES} and {most}"
+            ));
+        }
+        // Places without a weight fill up shorter sums.
+        let pairs = |taps: &Taps| {
+            (0..width)
+                .flat_map(|at| taps.get(at).map_or([0.0; 2], |&(tap, w)| [tap as f32, w as f32]))
+                .collect::<Vec<f32>>()
+        };
+        let table = node.constant_buffer("taps", all.iter().flat_map(pairs).collect())?;
+        let (input, output) = (node.input(0)?, node.output(0)?);
+        let count = node.count(output);
+        let [in_size, out_size, inner, taps] = [old, self.size, inner, width].map(|size| size as u32);
+        let params = ResampleParams { in_size, out_size, inner, taps, count };
+        node.dispatch(&RESAMPLE_AXIS, vec![], count, params, output, &[input, table])
+    }
+
+    fn flops(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
+        let old = inputs.first().copied().flatten().map_or(0, |ty| ty.shape[self.axis]);
+        let taps: usize = (0..self.size).map(|place| self.taps(place, old).len()).sum();
+        outputs.iter().map(|ty| (2 * taps * ty.shape.iter().product::<usize>() / self.size.max(1)) as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resized(resample: &Resample, data: &[f64]) -> Vec<f64> {
+        let x = Tensor::real(&[data.len()], data.to_vec()).unwrap();
+        super::super::first_real(resample.reference(&[Some(&x)]).unwrap()).unwrap().into_raw_vec_and_offset().0
+    }
+
+    fn twice(coordinates: Coordinates, interpolation: Interpolation) -> Resample {
+        let (antialias, exclude_outside) = (false, false);
+        Resample { axis: 0, size: 4, scale: 2.0, coordinates, interpolation, antialias, exclude_outside }
+    }
+
+    #[test]
+    fn corners_stay_where_corners_are_aligned_and_pixels_keep_their_centres_otherwise() {
+        let linear = |coordinates| resized(&twice(coordinates, Interpolation::Linear), &[0.0, 3.0]);
+        for (found, expected) in linear(Coordinates::AlignCorners).iter().zip([0.0, 1.0, 2.0, 3.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found}, not {expected}: thirds are not exact");
+        }
+        assert_eq!(linear(Coordinates::HalfPixel), [0.0, 0.75, 2.25, 3.0]);
+        assert_eq!(linear(Coordinates::Asymmetric), [0.0, 1.5, 3.0, 3.0]);
+        assert_eq!(linear(Coordinates::Crop { start: 0.0, end: 2.0 }), [0.0, 2.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn halves_go_to_the_side_that_the_mode_prefers() {
+        let nearest =
+            |rounding| resized(&twice(Coordinates::Asymmetric, Interpolation::Nearest(rounding)), &[1.0, 2.0]);
+        assert_eq!(nearest(Rounding::PreferFloor), [1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(nearest(Rounding::PreferCeil), [1.0, 2.0, 2.0, 2.0]);
+    }
+}
