@@ -137,7 +137,8 @@ impl Activation {
         }
     }
 
-    /// The formula. `slope` is the channel's, and only PRelu reads it. NaN stays NaN.
+    /// The formula. `slope` is the channel's, and only PRelu reads it. NaN stays NaN but for
+    /// ThresholdedRelu, which ONNX defines to be 0 for all that is not above alpha.
     pub fn apply<T: Real>(&self, x: T, slope: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         let of = |parameter: f32| T::of(f64::from(parameter));
@@ -146,7 +147,9 @@ impl Activation {
         let softplus = |x: T| x.max(zero) + (-x.abs()).exp().ln_1p();
         match *self {
             Identity => x,
-            Relu => leaky(zero),
+            // Not 0 x, which an infinity makes NaN.
+            Relu if x < zero => zero,
+            Relu => x,
             LeakyRelu { alpha } => leaky(of(alpha)),
             PRelu => leaky(slope),
             Elu { alpha } if x < zero => of(alpha) * x.exp_m1(),
@@ -156,8 +159,8 @@ impl Activation {
             Celu { alpha } if x < zero => of(alpha) * (x / of(alpha)).exp_m1(),
             Celu { .. } => x,
             Clip { min, max } => clamp(x, of(min), of(max)),
-            ThresholdedRelu { alpha } if x <= of(alpha) => zero,
-            ThresholdedRelu { .. } => x,
+            ThresholdedRelu { alpha } if x > of(alpha) => x,
+            ThresholdedRelu { .. } => zero,
             HardSigmoid { alpha, beta } => clamp(of(alpha) * x + of(beta), zero, one),
             HardSwish => x * clamp(x / T::of(6.0) + T::of(0.5), zero, one),
             Sigmoid => sigmoid(x),
@@ -361,9 +364,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_activation_keeps_nan() {
+    fn each_activation_but_thresholded_relu_keeps_nan() {
         for activation in ACTIVATIONS {
-            assert!(activation.apply(f64::NAN, 0.25).is_nan(), "{activation:?}");
+            let keeps = !matches!(activation, ThresholdedRelu { .. });
+            assert_eq!(activation.apply(f64::NAN, 0.25).is_nan(), keeps, "{activation:?}");
+        }
+        assert_eq!(ThresholdedRelu { alpha: 1.0 }.apply(f64::NAN, 0.0), 0.0);
+    }
+
+    #[test]
+    fn infinities_have_their_limits() {
+        let infinity = f64::INFINITY;
+        let cases = [
+            (Relu, 0.0, infinity),
+            (LeakyRelu { alpha: 0.5 }, -infinity, infinity),
+            (Elu { alpha: 2.0 }, -2.0, infinity),
+            (Clip { min: -1.0, max: 2.0 }, -1.0, 2.0),
+            (ThresholdedRelu { alpha: 1.0 }, 0.0, infinity),
+            (HardSigmoid { alpha: 0.2, beta: 0.5 }, 0.0, 1.0),
+            (Sigmoid, 0.0, 1.0),
+            (Tanh, -1.0, 1.0),
+            (Softplus, 0.0, infinity),
+        ];
+        for (activation, low, high) in cases {
+            let limits = [-infinity, infinity].map(|x| activation.apply(x, 0.0));
+            assert_eq!(limits, [low, high], "{activation:?}");
         }
     }
 
