@@ -4,6 +4,7 @@
 
 mod bounds;
 mod build;
+mod cases;
 mod check;
 mod cli;
 mod conv_definition;
