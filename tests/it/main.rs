@@ -12,6 +12,7 @@ mod definition;
 mod device;
 mod fusion;
 mod fusion_refusals;
+mod golden;
 mod limits;
 mod models;
 mod mutants;
