@@ -1,6 +1,6 @@
 //! One number from each row of neighbouring dimensions: global pools and reductions.
 
-use super::{Inputs, OpResult, Operator, image_shape, invalid, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::graph::ValueId;
 use crate::kernels::{Kernel, Part, WORKGROUP};
@@ -31,10 +31,14 @@ pub struct Reduce {
 }
 
 impl Reduce {
+    /// `GlobalAveragePool` and `GlobalMaxPool`, over all dimensions but batch and channels.
     pub(crate) fn import_global_pool(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        image_shape(&[Some(node.ty(0)?)], 0)?;
+        let rank = node.ty(0)?.shape.len();
+        if rank < 3 {
+            return invalid(format!("its input has {rank} dimensions: none after batch and channels"));
+        }
         let kind = if node.op_type() == "GlobalMaxPool" { ReduceKind::Max } else { ReduceKind::Mean };
-        node.finish(Reduce { kind, axes: 2..4 }, &[0])
+        node.finish(Reduce { kind, axes: 2..rank }, &[0])
     }
 
     /// `ReduceMean` and its like. The axes are an input of ReduceSum since opset 13, and of all since 18.
