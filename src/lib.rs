@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod bound;
+pub mod cases;
 pub mod cli;
 pub mod compare;
 pub mod cpu;
@@ -24,4 +25,5 @@ pub mod onnx;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod suite;
 pub mod tensor;

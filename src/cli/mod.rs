@@ -5,6 +5,7 @@
 mod answers;
 mod batches;
 mod bench;
+mod bind;
 mod compare;
 mod completions;
 mod console;
@@ -25,6 +26,7 @@ mod random;
 mod run;
 mod run_report;
 mod shaders;
+mod suite;
 
 use crate::error::Result;
 use clap::{Args, Parser, Subcommand};
