@@ -5,6 +5,7 @@ use super::bind::{Bound, bind};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
 use super::engine::{Engine, borrowed};
+use super::fault_args::FaultArgs;
 use super::feed::Fed;
 use super::fusion_args::FusionArgs;
 use super::input_args::{InputArgs, album};
@@ -37,6 +38,8 @@ pub struct CompareArgs {
     device: DeviceArgs,
     #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    faults: FaultArgs,
     /// Absolute tolerance, as numpy's allclose, instead of the certified rounding bound
     #[arg(long, value_name = "X", help_heading = "Comparison")]
     atol: Option<f64>,
@@ -83,6 +86,7 @@ struct Report {
 
 pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
     let device = args.device.open(console)?;
+    args.faults.announce(&device)?;
     if let Some(folder) = &args.suite {
         return args.run_suite(folder, &device, console);
     }
@@ -90,7 +94,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
     let feed = args.feed(&model, &bindings)?;
     let request = Request { batch: args.model.batch(), independent: false };
     let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
-    let bound = bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph))?;
+    let bound = bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;
     for fed in bound.feed.iter().filter(|_| !args.json) {
         console.line(format_args!("input     {fed}"))?;
     }
@@ -158,7 +162,12 @@ impl CompareArgs {
         drop(engine);
         let locate_it = |guilty: &Guilty| {
             locate(&bound.unfused, &bound.graph, guilty, &mut |graph, inputs| {
-                layers::all(device, graph, inputs, self.tolerance())
+                let plan = match device {
+                    Device::Cpu => None,
+                    Device::Gpu(gpu) => Some(self.faults.plan_part(graph, &gpu.limits())?),
+                };
+                let engine = Engine::with_plan(device, graph, plan.as_ref())?;
+                layers::all(&engine, graph, inputs, self.tolerance())
             })
         };
         let guilty = guilty.as_ref().map(locate_it).transpose()?;

@@ -2,11 +2,12 @@
 
 use super::batches::Named;
 use super::device_args::Device;
+use super::fault_args::FaultArgs;
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu;
 use crate::graph::{Graph, Node};
-use crate::plan::{self, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::tensor::Tensor;
 
 /// A loaded network.
@@ -36,12 +37,12 @@ pub struct Ran<'a> {
 pub type Observe<'a> = dyn FnMut(Named) -> Result<()> + 'a;
 
 impl<'g> Engine<'g> {
-    /// Plans and compiles an optimised graph for a device.
+    /// Plans and compiles an optimised graph for a device, with faults where a test asks for them.
     ///
     /// # Errors
-    /// Those of [`plan::plan`] and of [`gpu::Gpu::load`].
-    pub fn load(device: &Device, graph: &'g Graph) -> Result<Self> {
-        let plan = device.plan(graph)?;
+    /// Those of [`FaultArgs::plan`] and of [`gpu::Gpu::load`].
+    pub fn load(device: &Device, graph: &'g Graph, faults: &FaultArgs) -> Result<Self> {
+        let plan = device.plan(graph, faults)?;
         Engine::with_plan(device, graph, plan.as_ref())
     }
 
@@ -98,11 +99,11 @@ impl Device {
     /// How it would run a graph; none on the CPU executor.
     ///
     /// # Errors
-    /// Those of [`plan::plan`].
-    pub fn plan(&self, graph: &Graph) -> Result<Option<Plan>> {
+    /// Those of [`FaultArgs::plan`].
+    pub fn plan(&self, graph: &Graph, faults: &FaultArgs) -> Result<Option<Plan>> {
         match self {
             Device::Cpu => Ok(None),
-            Device::Gpu(gpu) => plan::plan(graph, &gpu.limits()).map(Some),
+            Device::Gpu(gpu) => faults.plan(graph, &gpu.limits()).map(Some),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::batches::Named;
 use super::device_args::Device;
 use super::engine::{Engine, borrowed};
+use super::fault_args::FaultArgs;
 use crate::compare::{Comparison, Guilty, Layer, Mode, Tolerance, Verdict};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -42,11 +43,10 @@ pub enum Go {
     Stop,
 }
 
-/// Every layer of a graph on a device, each judged on its own.
-pub fn all(device: &Device, graph: &Graph, inputs: &[(&str, &Tensor)], tolerance: Tolerance) -> Result<Vec<Layer>> {
+/// Every layer of a loaded graph, each judged on its own.
+pub fn all(engine: &Engine<'_>, graph: &Graph, inputs: &[(&str, &Tensor)], tolerance: Tolerance) -> Result<Vec<Layer>> {
     let mut layers = Vec::new();
-    let engine = Engine::load(device, graph)?;
-    judge(&engine, graph, inputs, Mode::EachLayer, tolerance, &mut |layer| {
+    judge(engine, graph, inputs, Mode::EachLayer, tolerance, &mut |layer| {
         layers.push(layer);
         Ok(Go::On)
     })?;
@@ -55,6 +55,7 @@ pub fn all(device: &Device, graph: &Graph, inputs: &[(&str, &Tensor)], tolerance
 
 /// The first layer that computes another function, where there is one.
 pub fn first_wrong(device: &Device, graph: &Graph, inputs: &Named) -> Result<Option<String>> {
-    let layers = all(device, graph, &borrowed(inputs), Tolerance::RoundingBound)?;
+    let engine = Engine::load(device, graph, &FaultArgs::default())?;
+    let layers = all(&engine, graph, &borrowed(inputs), Tolerance::RoundingBound)?;
     Ok(layers.into_iter().find(|layer| layer.difference.verdict == Verdict::Mismatch).map(|layer| layer.name))
 }

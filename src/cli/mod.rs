@@ -13,6 +13,7 @@ mod device_args;
 mod devices;
 mod engine;
 mod exit;
+mod fault_args;
 mod feed;
 mod fusion_args;
 mod input_args;

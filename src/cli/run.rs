@@ -6,6 +6,7 @@ use super::bind::{Bound, bind};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
 use super::engine::Engine;
+use super::fault_args::FaultArgs;
 use super::fusion_args::FusionArgs;
 use super::input_args::{Album, InputArgs, album};
 use super::input_files::is_picture;
@@ -37,6 +38,8 @@ pub struct RunArgs {
     device: DeviceArgs,
     #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    faults: FaultArgs,
     /// The classes' names, one a line
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     labels: Option<PathBuf>,
@@ -170,10 +173,14 @@ impl Job {
             timing.load = since(start);
             let opened = match device.take() {
                 Some(device) => device,
-                None => args.device.open(console)?,
+                None => {
+                    let opened = args.device.open(console)?;
+                    args.faults.announce(&opened)?;
+                    opened
+                }
             };
             let start = Instant::now();
-            let plan = device.insert(opened).plan(graph);
+            let plan = device.insert(opened).plan(graph, &args.faults);
             timing.compile = since(start);
             plan
         };
