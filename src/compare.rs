@@ -8,7 +8,7 @@ mod difference;
 mod parts;
 
 pub use difference::{Difference, Quantiles, Tolerance, Verdict, difference, tensor_difference};
-pub use parts::{Location, Part, locate};
+pub use parts::{Judge, Location, Part, fused_into, locate};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};

@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod bound;
+pub mod bundle;
 pub mod cases;
 pub mod cli;
 pub mod compare;

@@ -2,6 +2,7 @@
 
 use super::batches::{Named, Request};
 use super::bind::{Bound, bind};
+use super::bundle_args::{BundleArgs, Suspect};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
 use super::engine::{Engine, borrowed};
@@ -52,6 +53,8 @@ pub struct CompareArgs {
     /// Stop at the first layer that diverges
     #[arg(long, help_heading = "Comparison")]
     fail_fast: bool,
+    #[command(flatten)]
+    bundle: BundleArgs,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -81,6 +84,8 @@ struct Report {
     first_diverging: Option<String>,
     /// Where in that layer the error is.
     guilty: Option<Location>,
+    /// The command that replays the reproducer, where one was written.
+    bundle: Option<String>,
     outputs: Vec<OutputReport>,
 }
 
@@ -159,6 +164,15 @@ impl CompareArgs {
         let first_diverging = layers.iter().find(|layer| layer.difference.verdict == Verdict::Mismatch);
         let first_diverging = first_diverging.map(|layer| layer.name.clone());
         let outputs = self.outputs(&engine, &bound.unfused, &inputs)?;
+        let suspect = Suspect {
+            node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node))?,
+            model,
+            bound,
+            engine: &engine,
+            inputs: &inputs,
+        };
+        let options = [self.device.flag(), self.fusion.flag()].join(" ");
+        let bundle = self.bundle.write(&suspect, device, options.trim())?;
         drop(engine);
         let locate_it = |guilty: &Guilty| {
             locate(&bound.unfused, &bound.graph, guilty, &mut |graph, inputs| {
@@ -182,6 +196,7 @@ impl CompareArgs {
             layers,
             first_diverging,
             guilty,
+            bundle,
             outputs,
         })
     }
@@ -271,6 +286,9 @@ impl Report {
         }
         if let Some(location) = &self.guilty {
             print_location(location, console)?;
+        }
+        if let Some(command) = &self.bundle {
+            console.line(format_args!("a reproducer is written: {}", escape(command)))?;
         }
         console.line(format_args!("verdict: {}", in_words(self.verdict)))
     }

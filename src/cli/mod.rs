@@ -6,6 +6,7 @@ mod answers;
 mod batches;
 mod bench;
 mod bind;
+mod bundle_args;
 mod compare;
 mod completions;
 mod console;

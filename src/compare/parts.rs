@@ -7,7 +7,7 @@ use crate::ops::epilogue::{Epilogue, slot};
 use crate::ops::{Activation, Binary, BinaryFunction, Op};
 use crate::tensor::{Tensor, row_major_slice};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// One part of a step, and how it was judged.
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +52,8 @@ pub type Judge<'a> = dyn FnMut(&Graph, &[(&str, &Tensor)]) -> Result<Vec<Layer>>
 pub fn locate(unfused: &Graph, fused: &Graph, guilty: &Guilty, judge: &mut Judge<'_>) -> Result<Location> {
     let inputs: Vec<(&str, &Tensor)> = guilty.inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let node = &fused.nodes[guilty.node];
-    let fused_parts: Vec<Part> = judge(&operators(unfused, fused, node)?, &inputs)?.into_iter().map(Part::of).collect();
+    let fused_parts: Vec<Part> =
+        judge(&operators(unfused, fused, guilty.node)?, &inputs)?.into_iter().map(Part::of).collect();
     let wrong = |parts: &[Part]| parts.iter().find(|part| part.verdict == Verdict::Mismatch).map(|p| p.part.clone());
     let mut location = Location {
         node: node.name.clone(),
@@ -93,32 +94,34 @@ fn open_inputs(graph: &Graph, node: &Node) -> Vec<ValueId> {
     node.inputs.iter().flatten().copied().filter(open).filter(|id| seen.insert(*id)).collect()
 }
 
-/// The nodes that passes fused into `node`, by themselves: those of the unfused graph between its inputs and its output.
-/// Passes append values and never renumber them, so that an id means the same in both graphs.
-pub fn operators(unfused: &Graph, fused: &Graph, node: &Node) -> Result<Graph> {
+/// The nodes of the unfused graph that passes fused into a node of the fused one, by index and in order: those between its
+/// inputs and its output. Passes append values and never renumber them, so that an id means the same in both graphs.
+pub fn fused_into(unfused: &Graph, fused: &Graph, node: usize) -> Vec<usize> {
+    let node = &fused.nodes[node];
     let inputs = open_inputs(fused, node);
     let mut wanted: Vec<ValueId> = node.outputs.clone();
-    let mut taken = HashSet::new();
+    let mut taken = BTreeSet::new();
     while let Some(id) = wanted.pop() {
         let producer = unfused.nodes.iter().position(|node| node.outputs.contains(&id));
-        let Some(producer) = producer.filter(|_| !inputs.contains(&id) && unfused.value(id).constant.is_none()) else {
-            continue;
-        };
+        let Some(producer) = producer.filter(|_| !inputs.contains(&id)) else { continue };
         if taken.insert(producer) {
             wanted.extend(open_inputs(unfused, &unfused.nodes[producer]));
         }
     }
+    taken.into_iter().collect()
+}
+
+/// Those nodes as a graph of their own.
+fn operators(unfused: &Graph, fused: &Graph, node: usize) -> Result<Graph> {
     let mut graph = Graph {
         name: unfused.name.clone(),
         values: unfused.values.clone(),
-        inputs,
-        outputs: node.outputs.clone(),
+        inputs: open_inputs(fused, &fused.nodes[node]),
+        outputs: fused.nodes[node].outputs.clone(),
         ..Graph::default()
     };
-    for (index, node) in unfused.nodes.iter().enumerate() {
-        if taken.contains(&index) {
-            add_with_bias_apart(&mut graph, node.clone())?;
-        }
+    for index in fused_into(unfused, fused, node) {
+        add_with_bias_apart(&mut graph, unfused.nodes[index].clone())?;
     }
     graph.validate()?;
     Ok(graph)
@@ -149,7 +152,7 @@ fn add_with_bias_apart(graph: &mut Graph, mut node: Node) -> Result<()> {
 
 /// The node with none of its epilogue, then with one part more each time, up to itself; each as a graph of its own, with the
 /// name of the part that came last.
-pub fn growing(fused: &Graph, node: &Node) -> Result<Vec<(&'static str, Graph)>> {
+fn growing(fused: &Graph, node: &Node) -> Result<Vec<(&'static str, Graph)>> {
     let mut stages = Vec::new();
     let mut node = node.clone();
     loop {
