@@ -26,5 +26,7 @@ pub mod onnx;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod report;
+pub mod special_values;
 pub mod suite;
 pub mod tensor;

@@ -7,6 +7,9 @@ use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType, array, each_kind};
 use ndarray::{ArrayD, Axis, IxDyn};
 
+/// ONNX's number for the element type.
+const BFLOAT16: i64 = 16;
+
 /// What runs on the host.
 #[derive(Debug, Clone)]
 pub enum Host {
