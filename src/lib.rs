@@ -9,6 +9,8 @@
 
 pub mod bench;
 pub mod bound;
+pub mod bundle;
+pub mod cases;
 pub mod cli;
 pub mod compare;
 pub mod cpu;
@@ -24,4 +26,7 @@ pub mod onnx;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod report;
+pub mod special_values;
+pub mod suite;
 pub mod tensor;

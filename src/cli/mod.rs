@@ -5,6 +5,8 @@
 mod answers;
 mod batches;
 mod bench;
+mod bind;
+mod bundle_args;
 mod compare;
 mod completions;
 mod console;
@@ -12,6 +14,8 @@ mod device_args;
 mod devices;
 mod engine;
 mod exit;
+mod export_args;
+mod fault_args;
 mod feed;
 mod fusion_args;
 mod input_args;
@@ -25,6 +29,7 @@ mod random;
 mod run;
 mod run_report;
 mod shaders;
+mod suite;
 
 use crate::error::Result;
 use clap::{Args, Parser, Subcommand};

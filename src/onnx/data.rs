@@ -1,8 +1,8 @@
-//! A tensor's elements: from whichever field holds them to an array of this engine.
+//! A tensor's elements: from whichever field holds them to an array of this engine, and back.
 
 use super::external::External;
 use super::proto::TensorProto;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedNode};
 use crate::tensor::{Kind, Shape, Tensor, array, checked_len};
 use half::{bf16, f16};
 use std::borrow::Cow;
@@ -53,7 +53,15 @@ pub fn kind(data_type: i32) -> Result<Kind> {
 }
 
 fn unsupported(data_type: i32) -> Error {
-    Error::invalid(format!("element type {} ({data_type})", type_name(data_type)), "is not supported")
+    if element_type(data_type).is_none_or(|(name, _)| name == "UNDEFINED") {
+        return Error::invalid(format!("element type {data_type}"), "is not one of ONNX's");
+    }
+    let node = UnsupportedNode {
+        node: type_name(data_type).to_string(),
+        op_type: "element type".to_string(),
+        reason: "tensors of it are not supported".to_string(),
+    };
+    Error::Unsupported { file: "tensor".to_string(), nodes: vec![node] }
 }
 
 fn element_type(data_type: i32) -> Option<(&'static str, Option<Kind>)> {
@@ -81,8 +89,33 @@ pub fn tensor(proto: &TensorProto, external: &External) -> Result<Tensor> {
         "UINT32" => source.ints(u32::from_le_bytes, &proto.uint64_data),
         "UINT64" => source.ints(u64::from_le_bytes, &proto.uint64_data),
         "BOOL" => source.bools(&proto.int32_data),
-        _ => Err(fault(proto, unsupported(proto.data_type))),
+        _ => Err(match unsupported(proto.data_type) {
+            Error::Unsupported { nodes, .. } => Error::Unsupported { file: format!("tensor '{}'", proto.name), nodes },
+            error => fault(proto, error),
+        }),
     }
+}
+
+/// The element type that tensors of a kind are written in.
+pub fn data_type(kind: Kind) -> i32 {
+    let name = match kind {
+        Kind::Real => "FLOAT",
+        Kind::Int => "INT64",
+        Kind::Bool => "BOOL",
+    };
+    TYPES.iter().position(|&(known, _)| known == name).expect("the table has each kind") as i32
+}
+
+/// The message that holds a tensor, its elements in the field for their type.
+pub fn to_proto<'a>(name: &'a str, tensor: &Tensor) -> TensorProto<'a> {
+    let dims = tensor.shape().iter().map(|&size| size as i64).collect();
+    let mut proto = TensorProto { name, dims, data_type: data_type(tensor.kind()), ..TensorProto::default() };
+    match tensor {
+        Tensor::Real(array) => proto.float_data = array.iter().copied().collect(),
+        Tensor::Int(array) => proto.int64_data = array.iter().copied().collect(),
+        Tensor::Bool(array) => proto.int32_data = array.iter().map(|&truth| i32::from(truth)).collect(),
+    }
+    proto
 }
 
 /// A tensor's elements before their type is known.
@@ -316,12 +349,23 @@ mod tests {
 
     #[test]
     fn a_type_is_read_exactly_when_it_has_a_kind() {
+        const STRINGS: &str =
+            "tensor 'w': 1 unsupported node(s): element type 'STRING': tensors of it are not supported";
         for data_type in -1..=TYPES.len() as i32 {
             let read = read(&proto(data_type, &[0])).map(|tensor| tensor.kind());
             assert_eq!(read.ok(), kind(data_type).ok(), "{}", type_name(data_type));
         }
-        assert_eq!(refusal(&proto(8, &[0])), "tensor 'w': element type STRING (8): is not supported");
-        assert_eq!(kind(99).unwrap_err().to_string(), "element type unknown (99): is not supported");
+        assert_eq!(refusal(&proto(8, &[0])), STRINGS);
+        assert_eq!(kind(99).unwrap_err().to_string(), "element type 99: is not one of ONNX's");
+    }
+
+    #[test]
+    fn a_tensor_of_each_kind_survives_its_message() {
+        let reals = Tensor::real(&[1, 2], vec![f32::INFINITY, -0.0]).unwrap();
+        let truths = Tensor::Bool(array(&[2], vec![false, true]).unwrap());
+        for tensor in [reals, Tensor::real(&[], vec![2.5]).unwrap(), Tensor::ints(vec![-1, i64::MAX]), truths] {
+            assert_eq!(read(&to_proto("t", &tensor)).unwrap(), tensor);
+        }
     }
 
     #[test]
