@@ -1,4 +1,4 @@
-//! A tensor's elements: from whichever field holds them to an array of this engine.
+//! A tensor's elements: from whichever field holds them to an array of this engine, and back.
 
 use super::external::External;
 use super::proto::TensorProto;
@@ -83,6 +83,28 @@ pub fn tensor(proto: &TensorProto, external: &External) -> Result<Tensor> {
         "BOOL" => source.bools(&proto.int32_data),
         _ => Err(fault(proto, unsupported(proto.data_type))),
     }
+}
+
+/// The element type that tensors of a kind are written in.
+pub fn data_type(kind: Kind) -> i32 {
+    let name = match kind {
+        Kind::Real => "FLOAT",
+        Kind::Int => "INT64",
+        Kind::Bool => "BOOL",
+    };
+    TYPES.iter().position(|&(known, _)| known == name).expect("the table has each kind") as i32
+}
+
+/// The message that holds a tensor, its elements in the field for their type.
+pub fn to_proto<'a>(name: &'a str, tensor: &Tensor) -> TensorProto<'a> {
+    let dims = tensor.shape().iter().map(|&size| size as i64).collect();
+    let mut proto = TensorProto { name, dims, data_type: data_type(tensor.kind()), ..TensorProto::default() };
+    match tensor {
+        Tensor::Real(array) => proto.float_data = array.iter().copied().collect(),
+        Tensor::Int(array) => proto.int64_data = array.iter().copied().collect(),
+        Tensor::Bool(array) => proto.int32_data = array.iter().map(|&truth| i32::from(truth)).collect(),
+    }
+    proto
 }
 
 /// A tensor's elements before their type is known.
@@ -322,6 +344,15 @@ mod tests {
         }
         assert_eq!(refusal(&proto(8, &[0])), "tensor 'w': element type STRING (8): is not supported");
         assert_eq!(kind(99).unwrap_err().to_string(), "element type unknown (99): is not supported");
+    }
+
+    #[test]
+    fn a_tensor_of_each_kind_survives_its_message() {
+        let reals = Tensor::real(&[1, 2], vec![f32::INFINITY, -0.0]).unwrap();
+        let truths = Tensor::Bool(array(&[2], vec![false, true]).unwrap());
+        for tensor in [reals, Tensor::real(&[], vec![2.5]).unwrap(), Tensor::ints(vec![-1, i64::MAX]), truths] {
+            assert_eq!(read(&to_proto("t", &tensor)).unwrap(), tensor);
+        }
     }
 
     #[test]

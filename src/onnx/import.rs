@@ -168,7 +168,7 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
 }
 
 /// A node's name, or its first output's where it has none.
-fn name<'a>(node: &NodeProto<'a>) -> &'a str {
+pub(super) fn name<'a>(node: &NodeProto<'a>) -> &'a str {
     if node.name.is_empty() { node.outputs.first().copied().unwrap_or("") } else { node.name }
 }
 

@@ -1,13 +1,17 @@
-//! ONNX files in, graphs out. Strings, optional attributes and versions of operators stop here.
+//! ONNX files in, graphs out, and small ONNX files out again. Strings, optional attributes and versions of operators stop here.
 
+mod builder;
 mod data;
 mod external;
+mod extract;
 mod import;
 mod node;
 mod outline;
 mod proto;
 mod wire;
 
+pub use builder::{AttributeValue, ModelBuilder};
+pub use extract::Part;
 pub use import::Family;
 pub use node::OnnxNode;
 pub use outline::Outline;

@@ -4,8 +4,10 @@
 
 mod attribute;
 mod fields;
+mod write;
 
 pub use attribute::{Attribute, AttributeProto};
+pub use write::Encode;
 
 use super::wire::{self, Message};
 use crate::error::{Error, Result};

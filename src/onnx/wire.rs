@@ -1,4 +1,7 @@
-//! The Protocol Buffers wire format: a reader that borrows from the bytes and checks a size before it believes it.
+//! The Protocol Buffers wire format: a reader that borrows from the bytes and checks a size before it believes it, and a
+//! writer.
+
+pub mod encode;
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -245,37 +248,6 @@ impl<'a> Reader<'a> {
 
     fn invalid(&self, reason: impl fmt::Display) -> Error {
         Error::invalid(format!("{} at byte {}", self.message, self.offset), reason)
-    }
-}
-
-/// The other direction, just enough to make the bytes that tests read.
-#[cfg(test)]
-pub mod encode {
-    /// A number, 7 bits a byte.
-    pub fn varint(mut value: u64) -> Vec<u8> {
-        let mut bytes = vec![];
-        while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-        bytes
-    }
-
-    /// An integer field.
-    pub fn int(number: u64, value: i64) -> Vec<u8> {
-        [varint(number << 3), varint(value as u64)].concat()
-    }
-
-    /// A field of 32 bits.
-    pub fn float(number: u64, value: f32) -> Vec<u8> {
-        [varint(number << 3 | 5), value.to_le_bytes().to_vec()].concat()
-    }
-
-    /// A string field, or a message of the concatenated fields.
-    pub fn bytes(number: u64, value: impl AsRef<[u8]>) -> Vec<u8> {
-        let value = value.as_ref();
-        [varint(number << 3 | 2), varint(value.len() as u64), value.to_vec()].concat()
     }
 }
 

@@ -14,7 +14,6 @@ mod fusion_refusals;
 mod limits;
 mod models;
 mod mutants;
-mod onnx_file;
 mod padding;
 mod parity;
 mod plan;

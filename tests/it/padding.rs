@@ -1,11 +1,10 @@
 //! Padding as models state it, from the file to the result: `auto_pad`, `pads`, `output_padding` and `output_shape`.
 
 use crate::definition::{self, Attributes, Image, PoolAttributes};
-use crate::onnx_file::{Value, file};
 use crate::random::{Numbers, Random};
 use reluctor::cpu;
-use reluctor::onnx::{Bindings, Model};
-use reluctor::tensor::Tensor;
+use reluctor::onnx::{AttributeValue, Bindings, Model, ModelBuilder};
+use reluctor::tensor::{Tensor, TensorType};
 
 /// Kernel sizes, strides and dilations; the input is 7x13.
 const WINDOWS: [([usize; 2], [usize; 2], [usize; 2]); 6] = [
@@ -25,16 +24,22 @@ fn image(seed: u64, shape: [usize; 4]) -> Image {
     Image { shape, data }
 }
 
-fn ints(sizes: [usize; 2]) -> Vec<i64> {
-    sizes.map(|size| size as i64).to_vec()
+fn ints<const N: usize>(sizes: [usize; N]) -> AttributeValue {
+    AttributeValue::Ints(sizes.map(|size| size as i64).to_vec())
 }
 
 /// What a model of one operator makes of an image, in f64.
-fn run(op_type: &str, x: &Image, filters: Option<&Image>, attributes: &[(&str, Value)]) -> Image {
-    let narrow = |image: &Image| image.data.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-    let weights = filters.map(narrow);
-    let constant = filters.zip(weights.as_deref()).map(|(image, data)| (image.shape, data));
-    let model = Model::from_bytes("test", file(op_type, x.shape, constant, attributes)).unwrap();
+fn run(op_type: &str, x: &Image, filters: Option<&Image>, attributes: &[(&str, AttributeValue)]) -> Image {
+    let mut builder = ModelBuilder::new(22);
+    builder.input("x", &TensorType::real(x.shape)).output("y", None);
+    let mut inputs = vec!["x"];
+    if let Some(filters) = filters {
+        let data = filters.data.iter().map(|&x| x as f32).collect();
+        builder.initializer("w", &Tensor::real(&filters.shape, data).unwrap());
+        inputs.push("w");
+    }
+    builder.node(op_type, "", &inputs, &["y"], attributes);
+    let model = Model::from_bytes("test", builder.to_bytes()).unwrap();
     let graph = model.graph(&Bindings::default()).unwrap_or_else(|error| panic!("{op_type}: {error}"));
     let x = Tensor::real(&x.shape, x.data.clone()).unwrap();
     let (_, y) = cpu::Session::<f64>::new(&graph).run(&[("x", &x)]).unwrap().remove(0);
@@ -75,11 +80,10 @@ fn automatic_padding_of_convolutions_and_pools_is_onnxs() {
             let what = format!("{mode} {kernel:?} {strides:?} {dilations:?}");
             let pads = pads(mode, kernel, strides, dilations);
             let (s, d, k) = (ints(strides), ints(dilations), ints(kernel));
-            let stated =
-                || [("auto_pad", Value::Text(mode)), ("strides", Value::Ints(&s)), ("dilations", Value::Ints(&d))];
+            let stated = || [("auto_pad", mode.into()), ("strides", s.clone()), ("dilations", d.clone())];
 
             let w = image(2, [6, 2, kernel[0], kernel[1]]);
-            let attributes: Vec<_> = stated().into_iter().chain([("group", Value::Int(2))]).collect();
+            let attributes: Vec<_> = stated().into_iter().chain([("group", AttributeValue::Int(2))]).collect();
             let expected = definition::conv(&x, &w, &[0.0; 6], Attributes { strides, dilations, pads, group: 2 });
             assert_same(&what, &run("Conv", &x, Some(&w), &attributes), &expected);
 
@@ -91,7 +95,7 @@ fn automatic_padding_of_convolutions_and_pools_is_onnxs() {
                 ceil_mode: false,
                 count_include_pad: None,
             };
-            let attributes: Vec<_> = stated().into_iter().chain([("kernel_shape", Value::Ints(&k))]).collect();
+            let attributes: Vec<_> = stated().into_iter().chain([("kernel_shape", k.clone())]).collect();
             assert_same(&what, &run("MaxPool", &x, None, &attributes), &definition::pool(&x, pool));
             let pool = PoolAttributes { count_include_pad: Some(false), ..pool };
             assert_same(&what, &run("AveragePool", &x, None, &attributes), &definition::pool(&x, pool));
@@ -114,10 +118,10 @@ fn automatic_padding_of_transposed_convolutions_is_onnxs() {
             let a = Attributes { strides, dilations, pads: [top, left, bottom, right], group: 2 };
             let (s, d) = (ints(strides), ints(dilations));
             let attributes = [
-                ("auto_pad", Value::Text(mode)),
-                ("strides", Value::Ints(&s)),
-                ("dilations", Value::Ints(&d)),
-                ("group", Value::Int(2)),
+                ("auto_pad", mode.into()),
+                ("strides", s.clone()),
+                ("dilations", d.clone()),
+                ("group", AttributeValue::Int(2)),
             ];
             let expected = definition::conv_transpose(&x, &w, &[0.0; 6], a, output);
             assert_same(&what, &run("ConvTranspose", &x, Some(&w), &attributes), &expected);
@@ -130,19 +134,19 @@ fn stated_padding_and_output_sizes_of_transposed_convolutions_are_onnxs() {
     let x = image(5, INPUT);
     let w = image(6, [4, 3, 3, 3]);
     let a = Attributes { strides: [2, 3], dilations: [1, 1], pads: [1, 0, 0, 2], group: 1 };
-    let stated = |name, value| [("strides", Value::Ints(&[2, 3])), ("pads", Value::Ints(&[1, 0, 0, 2])), (name, value)];
+    let stated = |name, value| [("strides", ints([2, 3])), ("pads", ints([1, 0, 0, 2])), (name, value)];
     // (7 - 1) * 2 + 3 - 1 and (13 - 1) * 3 + 3 - 2.
     let expected = definition::conv_transpose(&x, &w, &[0.0; 3], a, [14, 37]);
-    assert_same("pads", &run("ConvTranspose", &x, Some(&w), &stated("group", Value::Int(1))), &expected);
+    assert_same("pads", &run("ConvTranspose", &x, Some(&w), &stated("group", AttributeValue::Int(1))), &expected);
 
     let expected = definition::conv_transpose(&x, &w, &[0.0; 3], a, [15, 39]);
-    let got = run("ConvTranspose", &x, Some(&w), &stated("output_padding", Value::Ints(&[1, 2])));
+    let got = run("ConvTranspose", &x, Some(&w), &stated("output_padding", ints([1, 2])));
     assert_same("output_padding", &got, &expected);
 
     // Of 15x39, output_shape leaves 12x34: 3 and 5 are cut off, the larger half first.
     let a = Attributes { pads: [2, 3, 1, 2], ..a };
     let expected = definition::conv_transpose(&x, &w, &[0.0; 3], a, [12, 34]);
-    let attributes = [("strides", Value::Ints(&[2, 3])), ("output_shape", Value::Ints(&[12, 34]))];
+    let attributes = [("strides", ints([2, 3])), ("output_shape", ints([12, 34]))];
     assert_same("output_shape", &run("ConvTranspose", &x, Some(&w), &attributes), &expected);
 }
 
@@ -158,11 +162,11 @@ fn rounding_up_and_padding_that_counts_are_read_from_the_file() {
         count_include_pad: Some(true),
     };
     let attributes = [
-        ("kernel_shape", Value::Ints(&[3, 2])),
-        ("strides", Value::Ints(&[2, 3])),
-        ("pads", Value::Ints(&[1, 1, 0, 1])),
-        ("ceil_mode", Value::Int(1)),
-        ("count_include_pad", Value::Int(1)),
+        ("kernel_shape", ints([3, 2])),
+        ("strides", ints([2, 3])),
+        ("pads", ints([1, 1, 0, 1])),
+        ("ceil_mode", AttributeValue::Int(1)),
+        ("count_include_pad", AttributeValue::Int(1)),
     ];
     assert_same("AveragePool", &run("AveragePool", &x, None, &attributes), &definition::pool(&x, a));
 }

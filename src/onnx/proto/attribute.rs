@@ -54,7 +54,7 @@ pub fn read<'a>(field: Field<'a>) -> Result<AttributeProto<'a>> {
 }
 
 /// `AttributeProto.AttributeType`, by number.
-const TYPES: [&str; 15] = [
+pub(super) const TYPES: [&str; 15] = [
     "UNDEFINED",
     "FLOAT",
     "INT",
