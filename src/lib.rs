@@ -24,4 +24,6 @@ pub mod onnx;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod random;
+pub mod selftest;
 pub mod tensor;

@@ -21,9 +21,9 @@ mod layers;
 mod model_args;
 mod plan;
 mod quantity;
-mod random;
 mod run;
 mod run_report;
+mod selftest;
 mod shaders;
 
 use crate::error::Result;
@@ -74,6 +74,8 @@ enum Command {
     Devices(devices::DevicesArgs),
     /// List or write every composed WGSL variant
     Shaders(shaders::ShadersArgs),
+    /// Try random networks: is this device's arithmetic right?
+    Selftest(selftest::SelftestArgs),
     /// Print a completion script
     Completions(completions::CompletionsArgs),
 }
@@ -88,6 +90,7 @@ impl Command {
             Command::Inspect(args) => inspect::run(args, console),
             Command::Devices(args) => devices::run(args, console),
             Command::Shaders(args) => shaders::run(args, console),
+            Command::Selftest(args) => selftest::run(args, console),
             Command::Completions(args) => completions::run(args, console),
         }
     }

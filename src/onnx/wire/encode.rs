@@ -34,7 +34,7 @@ pub fn packed<T: Copy, B: AsRef<[u8]>>(number: u64, values: &[T], encode: impl F
     if values.is_empty() {
         return vec![];
     }
-    let mut body = Vec::with_capacity(values.len() * size_of::<T>());
+    let mut body = Vec::with_capacity(size_of_val(values));
     for &value in values {
         body.extend_from_slice(encode(value).as_ref());
     }
