@@ -5,29 +5,26 @@ use crate::graph::{Graph, Node, ValueId};
 use crate::tensor::{Real, Tensor};
 use std::any::Any;
 use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Is shown each node with its outputs; its error stops the run.
 pub type Observe<'a, T> = dyn FnMut(&Node, &[Tensor<T>]) -> Result<()> + 'a;
 
-/// A graph made ready to run in one precision.
+/// A graph made ready to run in one precision. Constants are converted when a node reads them, and forgotten again: all of
+/// them together may be far larger than any layer. In f32 they are the graph's own.
 pub struct Session<'g, T> {
     graph: &'g Graph,
-    constants: HashMap<ValueId, Arc<Tensor<T>>>,
+    precision: PhantomData<T>,
     /// For each node, the values that nothing reads after it.
     dies_after: Vec<Vec<ValueId>>,
 }
 
 impl<'g, T: Real> Session<'g, T> {
-    /// Converts the constants, once; in f32 they are shared with the graph.
+    /// Finds out how long each value lives.
     pub fn new(graph: &'g Graph) -> Self {
-        let mut constants = HashMap::new();
-        for (index, value) in graph.values.iter().enumerate() {
-            if let Some(constant) = &value.constant {
-                constants.insert(ValueId(index), convert(constant));
-            }
-        }
-        Session { graph, constants, dies_after: dies_after(graph) }
+        Session { graph, precision: PhantomData, dies_after: dies_after(graph) }
     }
 
     /// The outputs, in the graph's order.
@@ -50,9 +47,10 @@ impl<'g, T: Real> Session<'g, T> {
     ) -> Result<Vec<(String, Tensor<T>)>> {
         let mut values = self.bind(inputs)?;
         for (node, dead) in self.graph.nodes.iter().zip(&self.dies_after) {
-            let arguments: Vec<Option<&Tensor<T>>> =
+            let arguments: Vec<Option<Argument<'_, T>>> =
                 node.inputs.iter().map(|input| input.and_then(|id| self.value(&values, id))).collect();
-            let results = node.op.reference(&arguments).map_err(|problem| problem.at(&node.name))?;
+            let borrowed: Vec<Option<&Tensor<T>>> = arguments.iter().map(|argument| argument.as_deref()).collect();
+            let results = node.op.reference(&borrowed).map_err(|problem| problem.at(&node.name))?;
             observe(node, &results)?;
             for (&id, result) in node.outputs.iter().zip(results) {
                 values.insert(id, result);
@@ -63,14 +61,15 @@ impl<'g, T: Real> Session<'g, T> {
         }
         let missing = |id: ValueId| Error::Internal(format!("output {} was never computed", self.graph.value(id).name));
         let output = |&id: &ValueId| {
-            let tensor = self.value(&values, id).cloned().ok_or_else(|| missing(id))?;
+            let tensor = self.value(&values, id).ok_or_else(|| missing(id))?.clone();
             Ok((self.graph.value(id).name.clone(), tensor))
         };
         self.graph.outputs.iter().map(output).collect()
     }
 
-    fn value<'a>(&'a self, values: &'a HashMap<ValueId, Tensor<T>>, id: ValueId) -> Option<&'a Tensor<T>> {
-        values.get(&id).or_else(|| self.constants.get(&id).map(AsRef::as_ref))
+    fn value<'a>(&self, values: &'a HashMap<ValueId, Tensor<T>>, id: ValueId) -> Option<Argument<'a, T>> {
+        let computed = values.get(&id).map(Argument::Computed);
+        computed.or_else(|| self.graph.value(id).constant.as_ref().map(|tensor| Argument::Constant(convert(tensor))))
     }
 
     fn bind(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<HashMap<ValueId, Tensor<T>>> {
@@ -97,6 +96,23 @@ impl<'g, T: Real> Session<'g, T> {
             values.insert(id, (*tensor).clone());
         }
         Ok(values)
+    }
+}
+
+/// What a node reads.
+enum Argument<'a, T> {
+    Computed(&'a Tensor<T>),
+    Constant(Arc<Tensor<T>>),
+}
+
+impl<T> Deref for Argument<'_, T> {
+    type Target = Tensor<T>;
+
+    fn deref(&self) -> &Tensor<T> {
+        match self {
+            Argument::Computed(tensor) => tensor,
+            Argument::Constant(tensor) => tensor,
+        }
     }
 }
 

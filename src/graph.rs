@@ -36,6 +36,8 @@ pub struct Node {
     pub fused: Vec<String>,
     /// What a pass would have fused here, and why it did not.
     pub not_fused_because: Vec<String>,
+    /// The node of the model's file that this was imported from, by name or first output; none where there is no file.
+    pub origin: Option<String>,
 }
 
 /// A network with concrete shapes.
@@ -145,7 +147,7 @@ impl Node {
         outputs: Vec<ValueId>,
     ) -> Self {
         let (fused, not_fused_because) = (Vec::new(), Vec::new());
-        Node { name: name.into(), op: op.into(), inputs, outputs, fused, not_fused_because }
+        Node { name: name.into(), op: op.into(), inputs, outputs, fused, not_fused_because, origin: None }
     }
 
     /// The value in an input slot, where it is present.

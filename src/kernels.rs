@@ -99,13 +99,22 @@ pub struct Variant {
 impl Variant {
     /// The complete WGSL module.
     pub fn source(&self) -> String {
-        let mut text = format!("// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n");
-        let files = [GRID.source, self.kernel.source].into_iter();
-        for file in files.chain(self.kernel.includes.iter().chain(&self.parts).map(|part| part.source)) {
-            text.push('\n');
-            text.push_str(file);
-        }
-        text
+        format!("// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n\n{}\n{}", GRID.source, self.own_source())
+    }
+
+    /// The kernel's file, what it includes and its parts: the module without what every module has.
+    pub(crate) fn own_source(&self) -> String {
+        let parts = self.kernel.includes.iter().chain(&self.parts).map(|part| part.source);
+        std::iter::once(self.kernel.source).chain(parts).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether its text is this crate's own: its kernel is one of [`KERNELS`], and is linked as that says.
+    pub(crate) fn is_listed(&self) -> bool {
+        let same = |parts: &Vec<Part>| {
+            let pairs = || parts.iter().zip(&self.parts);
+            parts.len() == self.parts.len() && pairs().all(|(a, b)| a.name == b.name && a.source == b.source)
+        };
+        KERNELS.iter().any(|&kernel| std::ptr::eq(kernel, self.kernel)) && (self.kernel.combinations)().iter().any(same)
     }
 }
 

@@ -9,6 +9,8 @@
 
 pub mod bench;
 pub mod bound;
+pub mod bundle;
+pub mod cases;
 pub mod cli;
 pub mod compare;
 pub mod cpu;
@@ -26,4 +28,5 @@ pub mod passes;
 pub mod plan;
 pub mod random;
 pub mod selftest;
+pub mod suite;
 pub mod tensor;

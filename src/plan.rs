@@ -1,6 +1,7 @@
 //! Graph -> [`Plan`]: which kernels run, in which order, on which buffers. Plain data: no wgpu type and no device, so a
 //! plan can be printed, tested, diffed and costed anywhere.
 
+pub mod fault;
 mod lowering;
 mod slots;
 

@@ -3,7 +3,7 @@
 use super::feed::Fed;
 use crate::error::{Error, Result, escape};
 use crate::onnx::{Bindings, Declared, DeclaredDim, Model};
-use crate::tensor::{Kind, Tensor, each_kind};
+use crate::tensor::{Tensor, each_kind};
 use ndarray::{ArrayD, Axis, Slice};
 
 /// Named tensors.
@@ -32,15 +32,15 @@ pub struct Request {
 }
 
 impl Batches {
-    /// Decides how to cut the inputs, and binds the model's open shapes to them. Inputs that hold no reals are the same in
-    /// every batch: they become constants.
+    /// Decides how to cut the inputs, and binds the model's open shapes to them. Inputs that are not open are the same
+    /// in every batch: they become constants.
     ///
     /// # Errors
     /// [`Error::Usage`] where `--batch` contradicts the model.
     pub fn bind(feed: &[Fed], model: &Model, bindings: &mut Bindings, request: Request) -> Result<Self> {
         let declared = model.inputs()?;
-        let (real, other): (Vec<&Fed>, Vec<&Fed>) = feed.iter().partition(|fed| fed.tensor.kind() == Kind::Real);
-        for fed in other {
+        let (real, constant): (Vec<&Fed>, Vec<&Fed>) = feed.iter().partition(|fed| fed.open);
+        for fed in constant {
             bindings.constants.insert(fed.name.clone(), fed.tensor.clone());
         }
         let batches = Batches::of(&real, &declared, bindings, request)?;
@@ -84,11 +84,11 @@ impl Batches {
 
     /// The inputs of one run. Where items are short, the last one is repeated.
     pub fn inputs(self, index: usize, feed: &[Fed]) -> Named {
-        let real = feed.iter().filter(|fed| fed.tensor.kind() == Kind::Real);
+        let open = feed.iter().filter(|fed| fed.open);
         let cut = |tensor: &Tensor| {
             if self.is_cut() { each_kind!(tensor, array => self.batch(index, array)) } else { tensor.clone() }
         };
-        real.map(|fed| (fed.name.clone(), cut(&fed.tensor))).collect()
+        open.map(|fed| (fed.name.clone(), cut(&fed.tensor))).collect()
     }
 
     fn batch<E: Clone>(self, index: usize, array: &ArrayD<E>) -> ArrayD<E> {
@@ -150,10 +150,11 @@ fn extend(tensor: &mut Tensor, more: &Tensor) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Kind;
 
     fn feed(items: usize) -> Vec<Fed> {
         let tensor = Tensor::real(&[items, 2], (0..2 * items).map(|x| x as f32).collect()).unwrap();
-        vec![Fed { name: "x".to_string(), tensor, source: String::new() }]
+        vec![Fed { name: "x".to_string(), tensor, source: String::new(), open: true }]
     }
 
     fn cut(first: DeclaredDim, items: usize, batch: Option<usize>, independent: bool) -> Result<Batches> {

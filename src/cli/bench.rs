@@ -4,6 +4,7 @@ use super::batches::{Batches, Named, Request};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
 use super::engine::Engine;
+use super::fault_args::FaultArgs;
 use super::input_args::{InputArgs, album};
 use super::layers;
 use super::model_args::ModelArgs;
@@ -92,7 +93,8 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     }
-    let engines = [Engine::load(&device, &graphs[0])?, Engine::load(&device, &graphs[1])?];
+    let load = |graph| Engine::load(&device, graph, &FaultArgs::default());
+    let engines = [load(&graphs[0])?, load(&graphs[1])?];
     let length = Length {
         iterations: args.iterations.max(1),
         duration: Duration::from_secs_f64(args.duration),

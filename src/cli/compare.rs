@@ -1,34 +1,46 @@
 //! `reluctor compare`: the device against the CPU reference, layer by layer.
 
-use super::batches::{Batches, Named, Request};
+use super::batches::{Named, Request};
+use super::bind::{Bound, bind};
+use super::bundle_args::{BundleArgs, Suspect};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
+use super::engine::{Engine, borrowed};
+use super::fault_args::FaultArgs;
 use super::feed::Fed;
 use super::fusion_args::FusionArgs;
 use super::input_args::{InputArgs, album};
-use super::input_files::{file_name, numbered};
-use super::layers::{self, borrowed};
+use super::input_files::file_name;
+use super::layers::{self, Go};
 use super::model_args::ModelArgs;
-use crate::compare::{Difference, Layer, Mode, Tolerance, Verdict, difference};
+use super::suite;
+use crate::cases::numbered;
+use crate::compare::{Difference, Guilty, Layer, Location, Mode, Part, Tolerance, Verdict, locate, tensor_difference};
 use crate::error::{Error, Result, escape};
 use crate::graph::Graph;
+use crate::onnx::Model;
 use crate::tensor::{Tensor, format_shape};
-use crate::{cpu, default_model, passes, plan};
+use crate::{cpu, default_model};
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct CompareArgs {
     #[command(flatten)]
     model: ModelArgs,
+    /// Every test case in a folder or below it, each with a model.onnx and test_data_set_N, against its stored outputs
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "input", "test_data", "cumulative"], help_heading = "Comparison")]
+    suite: Option<PathBuf>,
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    faults: FaultArgs,
     /// Absolute tolerance, as numpy's allclose, instead of the certified rounding bound
     #[arg(long, value_name = "X", help_heading = "Comparison")]
     atol: Option<f64>,
@@ -41,6 +53,8 @@ pub struct CompareArgs {
     /// Stop at the first layer that diverges
     #[arg(long, help_heading = "Comparison")]
     fail_fast: bool,
+    #[command(flatten)]
+    bundle: BundleArgs,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -68,42 +82,29 @@ struct Report {
     tolerance: String,
     layers: Vec<Layer>,
     first_diverging: Option<String>,
+    /// Where in that layer the error is.
+    guilty: Option<Location>,
+    /// The command that replays the reproducer, where one was written.
+    bundle: Option<String>,
     outputs: Vec<OutputReport>,
 }
 
 pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
     let device = args.device.open(console)?;
-    let (model, mut bindings) = (args.model.open()?, args.model.bindings());
+    args.faults.announce(&device)?;
+    if let Some(folder) = &args.suite {
+        return args.run_suite(folder, &device, console);
+    }
+    let (model, bindings) = (args.model.open()?, args.model.bindings());
     let feed = args.feed(&model, &bindings)?;
     let request = Request { batch: args.model.batch(), independent: false };
-    let batches = Batches::bind(&feed, &model, &mut bindings, request)?;
-    let inputs = batches.inputs(0, &feed);
-    for fed in feed.iter().filter(|_| !args.json) {
+    let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
+    let bound = bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;
+    for fed in bound.feed.iter().filter(|_| !args.json) {
         console.line(format_args!("input     {fed}"))?;
     }
-
-    let unfused = model.graph(&bindings)?;
-    let fused = passes::optimize(unfused.clone(), &args.fusion.fusion()?)?;
-    let layers = args.layers(&device, &fused, &inputs)?;
-    let first_diverging = layers.iter().find(|layer| layer.difference.verdict == Verdict::Mismatch);
-    let first_diverging = first_diverging.map(|layer| layer.name.clone());
-    let outputs = args.outputs(&device, &fused, &unfused, &inputs)?;
-    let verdicts = layers.iter().map(|layer| layer.difference.verdict);
-    let verdict = verdicts.chain(outputs.iter().map(|output| output.difference.verdict)).max();
-    let report = Report {
-        model: model.name().to_string(),
-        device: device.report(),
-        precision: args.device.precision().to_string(),
-        verdict: verdict.unwrap_or(Verdict::Identical),
-        tolerance: args.tolerance_in_words(),
-        layers,
-        first_diverging,
-        outputs,
-    };
-    if let Some(path) = &args.export_json {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| Error::Internal(error.to_string()))?;
-        std::fs::write(path, text).map_err(|error| Error::io(path, error))?;
-    }
+    let report = args.report(&device, &model, &bound)?;
+    args.export(&report)?;
     if args.json {
         console.json(&report)?
     } else {
@@ -113,6 +114,24 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
 }
 
 impl CompareArgs {
+    fn run_suite(&self, folder: &Path, device: &Device, console: &Console) -> Result<ExitCode> {
+        let tolerance = Some(self.tolerance()).filter(|tolerance| *tolerance != Tolerance::RoundingBound);
+        let report = suite::run(folder, device, &self.fusion.fusion()?, tolerance, console)?;
+        self.export(&report)?;
+        if self.json {
+            console.json(&report)?
+        } else {
+            report.print(console)?
+        }
+        Ok(ExitCode::from(u8::from(!report.is_fine())))
+    }
+
+    fn export(&self, report: &impl Serialize) -> Result<()> {
+        let Some(path) = &self.export_json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(report).map_err(|error| Error::Internal(error.to_string()))?;
+        std::fs::write(path, text).map_err(|error| Error::io(path, error))
+    }
+
     fn feed(&self, model: &crate::onnx::Model, bindings: &crate::onnx::Bindings) -> Result<Vec<Fed>> {
         if self.model.is_default() && self.inputs.is_empty() {
             let pictures = default_model::images()?;
@@ -134,32 +153,70 @@ impl CompareArgs {
         match self.tolerance() {
             Tolerance::RoundingBound if self.cumulative => "certified rounding bound, accumulated".to_string(),
             Tolerance::RoundingBound => "certified rounding bound of each layer".to_string(),
-            Tolerance::AllClose { atol, rtol } => format!("|difference| <= {atol} + {rtol} |reference|"),
+            all_close => all_close.to_string(),
         }
     }
 
-    fn layers(&self, device: &Device, graph: &Graph, inputs: &Named) -> Result<Vec<Layer>> {
+    fn report(&self, device: &Device, model: &Model, bound: &Bound) -> Result<Report> {
+        let inputs = bound.batches.inputs(0, &bound.feed);
+        let engine = Engine::with_plan(device, &bound.graph, bound.plan.as_ref())?;
+        let (layers, guilty) = self.layers(&engine, &bound.graph, &inputs)?;
+        let first_diverging = layers.iter().find(|layer| layer.difference.verdict == Verdict::Mismatch);
+        let first_diverging = first_diverging.map(|layer| layer.name.clone());
+        let outputs = self.outputs(&engine, &bound.unfused, &inputs)?;
+        let suspect = Suspect {
+            node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node))?,
+            model,
+            bound,
+            engine: &engine,
+            inputs: &inputs,
+        };
+        let options = [self.device.flag(), self.fusion.flag()].join(" ");
+        let bundle = self.bundle.write(&suspect, device, options.trim())?;
+        drop(engine);
+        let locate_it = |guilty: &Guilty| {
+            locate(&bound.unfused, &bound.graph, guilty, &mut |graph, inputs| {
+                let plan = match device {
+                    Device::Cpu => None,
+                    Device::Gpu(gpu) => Some(self.faults.plan_part(graph, &gpu.limits())?),
+                };
+                let engine = Engine::with_plan(device, graph, plan.as_ref())?;
+                layers::all(&engine, graph, inputs, self.tolerance())
+            })
+        };
+        let guilty = guilty.as_ref().map(locate_it).transpose()?;
+        let verdicts = layers.iter().map(|layer| layer.difference.verdict);
+        let verdict = verdicts.chain(outputs.iter().map(|output| output.difference.verdict)).max();
+        Ok(Report {
+            model: model.name().to_string(),
+            device: device.report(),
+            precision: self.device.precision().to_string(),
+            verdict: verdict.unwrap_or(Verdict::Identical),
+            tolerance: self.tolerance_in_words(),
+            layers,
+            first_diverging,
+            guilty,
+            bundle,
+            outputs,
+        })
+    }
+
+    fn layers(&self, engine: &Engine<'_>, graph: &Graph, inputs: &Named) -> Result<(Vec<Layer>, Option<Guilty>)> {
         let mode = if self.cumulative { Mode::Cumulative } else { Mode::EachLayer };
         let mut layers: Vec<Layer> = Vec::new();
-        let outcome = layers::judge(device, graph, inputs, mode, self.tolerance(), &mut |layer| {
+        let guilty = layers::judge(engine, graph, &borrowed(inputs), mode, self.tolerance(), &mut |layer| {
             let diverges = layer.difference.verdict == Verdict::Mismatch;
             layers.push(layer);
-            // Stops the run; the layer is in the list.
-            if diverges && self.fail_fast { Err(Error::Internal("a layer diverges".into())) } else { Ok(()) }
-        });
-        let stopped =
-            self.fail_fast && layers.last().is_some_and(|layer| layer.difference.verdict == Verdict::Mismatch);
-        if stopped { Ok(layers) } else { outcome.map(|()| layers) }
+            Ok(if diverges && self.fail_fast { Go::Stop } else { Go::On })
+        })?;
+        Ok((layers, guilty))
     }
 
     /// The whole run against the unfused network in f64, and against stored outputs where there are any.
-    fn outputs(&self, device: &Device, fused: &Graph, unfused: &Graph, inputs: &Named) -> Result<Vec<OutputReport>> {
-        let given = borrowed(inputs);
-        let computed = match device {
-            Device::Cpu => cpu::Session::<f32>::new(fused).run(&given)?,
-            Device::Gpu(gpu) => gpu.load(&plan::plan(fused, &gpu.limits())?)?.run(&given)?,
-        };
-        let wide: Vec<(&str, Tensor<f64>)> = given.iter().map(|(name, tensor)| (*name, tensor.cast())).collect();
+    fn outputs(&self, engine: &Engine<'_>, unfused: &Graph, inputs: &Named) -> Result<Vec<OutputReport>> {
+        let computed = engine.run(inputs)?;
+        let wide: Vec<(&str, Tensor<f64>)> =
+            inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.cast())).collect();
         let wide: Vec<(&str, &Tensor<f64>)> = wide.iter().map(|(name, tensor)| (*name, tensor)).collect();
         let reference = cpu::Session::<f64>::new(unfused).run(&wide)?;
         let mut reports = Vec::new();
@@ -167,7 +224,12 @@ impl CompareArgs {
             reports.push(self.output(name, "the unfused network in f64", computed, reference)?);
         }
         if let Some(folder) = self.inputs.test_data() {
-            for ((path, stored), (name, computed)) in numbered(folder, "output")?.iter().zip(&computed) {
+            let stored = numbered(&folder, "output")?;
+            if stored.len() > computed.len() {
+                let reason = format!("holds {} outputs, but the model has {}", stored.len(), computed.len());
+                return Err(Error::invalid(folder.display(), reason));
+            }
+            for ((path, stored), (name, computed)) in stored.iter().zip(&computed) {
                 reports.push(self.output(name, &file_name(path), computed, &stored.cast())?);
             }
         }
@@ -176,28 +238,15 @@ impl CompareArgs {
 
     /// Over a whole network no tight bound is known; the default allows 1e-3 of the output's range and of each element.
     fn output(&self, name: &str, against: &str, computed: &Tensor, reference: &Tensor<f64>) -> Result<OutputReport> {
-        if computed.tensor_type() != reference.tensor_type() {
-            let (made, expected) = (format_shape(computed.shape()), format_shape(reference.shape()));
-            return Err(Error::invalid(
-                format!("output '{name}'"),
-                format!("is {made}, but {against} holds {expected}"),
-            ));
-        }
-        let (computed, reference) = match (computed, reference) {
-            (Tensor::Real(computed), Tensor::Real(reference)) => (computed.clone(), reference.clone()),
-            (Tensor::Int(computed), Tensor::Int(reference)) => {
-                (computed.mapv(|x| x as f32), reference.mapv(|x| x as f64))
+        let largest = match reference {
+            Tensor::Real(reference) => {
+                reference.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()))
             }
-            (Tensor::Bool(computed), Tensor::Bool(reference)) => {
-                (computed.mapv(|x| f32::from(u8::from(x))), reference.mapv(|x| f64::from(u8::from(x))))
-            }
-            _ => return Err(Error::Internal(format!("output {name} changed its kind"))),
+            _ => 0.0,
         };
-        let largest = reference.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()));
-        let difference = match self.tolerance() {
-            Tolerance::RoundingBound => difference(&computed, &reference, |_, r| 1e-3 * largest + 1e-3 * r.abs()),
-            Tolerance::AllClose { atol, rtol } => difference(&computed, &reference, |_, r| atol + rtol * r.abs()),
-        };
+        let allowed = |_, r: f64| 1e-3 * largest + 1e-3 * r.abs();
+        let difference = tensor_difference(computed, reference, self.tolerance(), allowed)
+            .map_err(|error| Error::invalid(format!("output '{name}'"), format!("against {against}: {error}")))?;
         Ok(OutputReport { name: name.to_string(), against: against.to_string(), difference })
     }
 }
@@ -235,8 +284,30 @@ impl Report {
         if let Some(name) = &self.first_diverging {
             console.line(format_args!("first layer that diverges: {}", escape(name)))?;
         }
+        if let Some(location) = &self.guilty {
+            print_location(location, console)?;
+        }
+        if let Some(command) = &self.bundle {
+            console.line(format_args!("a reproducer is written: {}", escape(command)))?;
+        }
         console.line(format_args!("verdict: {}", in_words(self.verdict)))
     }
+}
+
+fn print_location(location: &Location, console: &Console) -> Result<()> {
+    let line = |how: &str, part: &Part| {
+        let (name, ratio, verdict) = (escape(&part.part), part.bound_ratio, in_words(part.verdict));
+        console.line(format_args!("    {how} {:<24} {:<18} {ratio:>9.3} of bound, {verdict}", name, part.op))
+    };
+    location.fused_parts.iter().try_for_each(|part| line("alone   ", part))?;
+    location.growing.iter().try_for_each(|part| line("fused up to", part))?;
+    console.line(match &location.first_wrong_part {
+        Some(part) if location.only_fused => {
+            format!("each part by itself is right: the fused kernel departs with '{}'", escape(part))
+        }
+        Some(part) => format!("first wrong part: {}", escape(part)),
+        None => "right when it runs alone: it is wrong only among the other steps".to_string(),
+    })
 }
 
 fn in_words(verdict: Verdict) -> &'static str {

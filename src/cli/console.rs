@@ -1,10 +1,16 @@
 //! Where text goes. A reader that goes away (`reluctor ... | head`) must not make anything panic, so nothing here uses
 //! `println!`.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escape};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
+
+/// What brings the cursor back to an empty line.
+const CLEAR_LINE: &str = "\r\u{1b}[K";
+
+/// Characters of a progress bar.
+const BAR: usize = 24;
 
 /// Stdout for results, stderr for the rest.
 pub struct Console {
@@ -59,6 +65,27 @@ impl Console {
         if !self.quiet {
             warn(format_args!("note: {text}"));
         }
+    }
+
+    /// Shows on stderr how far a long command is, where somebody looks: a bar that the next call overwrites.
+    pub fn progress(&self, done: usize, of: usize, what: &str) {
+        if self.shows_progress() {
+            let full = "#".repeat(done * BAR / of.max(1));
+            let what: String = escape(what).chars().take(48).collect();
+            // Where that fails there is nobody left to tell.
+            let _ = write!(stderr().lock(), "{CLEAR_LINE}[{full:-<BAR$}] {done}/{of} {what}");
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn progress_done(&self) {
+        if self.shows_progress() {
+            let _ = write!(stderr().lock(), "{CLEAR_LINE}");
+        }
+    }
+
+    fn shows_progress(&self) -> bool {
+        !self.quiet && stderr().is_terminal()
     }
 
     /// Says on stderr what only some want to know.

@@ -78,6 +78,11 @@ impl DeviceArgs {
         }
     }
 
+    /// The flag that opens the same device, for a command that is to be repeated.
+    pub fn flag(&self) -> String {
+        if self.device == Choice::Auto { String::new() } else { format!("--device '{}'", self.device) }
+    }
+
     /// The precision in force.
     pub fn precision(&self) -> Precision {
         self.precision
@@ -104,6 +109,18 @@ impl Device {
                 }
             }
         }
+    }
+}
+
+impl Device {
+    /// All that is known of it, for a reproducer: adapter, driver, limits, and what this is built from.
+    pub fn description(&self) -> Result<serde_json::Value> {
+        let device = match self {
+            Device::Cpu => serde_json::to_value(self.report()),
+            Device::Gpu(gpu) => serde_json::to_value(gpu.report()),
+        };
+        let device = device.map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(serde_json::json!({ "device": device, "reluctor": env!("RELUCTOR_VERSION") }))
     }
 }
 

@@ -2,63 +2,113 @@
 
 use super::batches::Named;
 use super::device_args::Device;
+use super::fault_args::FaultArgs;
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu;
-use crate::graph::Graph;
-use crate::plan;
+use crate::graph::{Graph, Node};
+use crate::plan::{Plan, Step};
 use crate::tensor::Tensor;
 
 /// A loaded network.
-pub enum Engine<'g> {
+pub struct Engine<'g> {
+    graph: &'g Graph,
+    place: Place<'g>,
+}
+
+enum Place<'g> {
     /// On the CPU executor.
-    Cpu(&'g Graph, cpu::Session<'g, f32>),
-    /// On a device: the session, and the names of what each step computes.
-    Gpu(Box<gpu::Session>, Vec<Vec<String>>),
+    Cpu(cpu::Session<'g, f32>),
+    /// On a device: the session, and the node and the kernels of each step.
+    Gpu(Box<gpu::Session>, Vec<(usize, String)>),
+}
+
+/// One step that has just run.
+pub struct Ran<'a> {
+    /// The node's index in the graph.
+    pub node: usize,
+    /// The kernels that ran, or `cpu`.
+    pub kernels: &'a str,
+    /// What it computed.
+    pub outputs: Vec<Tensor>,
 }
 
 /// Is shown each layer's outputs, by their ONNX names.
 pub type Observe<'a> = dyn FnMut(Named) -> Result<()> + 'a;
 
 impl<'g> Engine<'g> {
-    /// Plans and compiles an optimised graph for a device.
+    /// Plans and compiles an optimised graph for a device, with faults where a test asks for them.
     ///
     /// # Errors
-    /// Those of [`plan::plan`] and of [`gpu::Gpu::load`].
-    pub fn load(device: &Device, graph: &'g Graph) -> Result<Self> {
-        let Device::Gpu(gpu) = device else { return Ok(Engine::Cpu(graph, cpu::Session::new(graph))) };
-        let plan = plan::plan(graph, &gpu.limits())?;
-        let names = |step: &plan::Step| step.outputs.iter().map(|port| port.name.clone()).collect();
-        Ok(Engine::Gpu(Box::new(gpu.load(&plan)?), plan.steps.iter().map(names).collect()))
+    /// Those of [`FaultArgs::plan`] and of [`gpu::Gpu::load`].
+    pub fn load(device: &Device, graph: &'g Graph, faults: &FaultArgs) -> Result<Self> {
+        let plan = device.plan(graph, faults)?;
+        Engine::with_plan(device, graph, plan.as_ref())
+    }
+
+    /// The same from a plan that was made for this device.
+    ///
+    /// # Errors
+    /// Those of [`gpu::Gpu::load`].
+    pub fn with_plan(device: &Device, graph: &'g Graph, plan: Option<&Plan>) -> Result<Self> {
+        let place = match (device, plan) {
+            (Device::Gpu(gpu), Some(plan)) => {
+                let steps = plan.steps.iter().map(|step: &Step| (step.node, step.kernels())).collect();
+                Place::Gpu(Box::new(gpu.load(plan)?), steps)
+            }
+            _ => Place::Cpu(cpu::Session::new(graph)),
+        };
+        Ok(Engine { graph, place })
     }
 
     /// The outputs, in the model's order.
     pub fn run(&self, inputs: &Named) -> Result<Named> {
-        match self {
-            Engine::Cpu(_, session) => session.run(&borrowed(inputs)),
-            Engine::Gpu(session, _) => session.run(&borrowed(inputs)),
+        match &self.place {
+            Place::Cpu(session) => session.run(&borrowed(inputs)),
+            Place::Gpu(session, _) => session.run(&borrowed(inputs)),
+        }
+    }
+
+    /// Runs step by step and shows each one right after it ran. At most one step's outputs are held for that.
+    pub fn run_stepwise(&self, inputs: &[(&str, &Tensor)], show: &mut dyn FnMut(Ran<'_>) -> Result<()>) -> Result<()> {
+        match &self.place {
+            Place::Cpu(session) => {
+                let mut nodes = 0..self.graph.nodes.len();
+                let mut observe = |_: &Node, outputs: &[Tensor]| {
+                    show(Ran { node: nodes.next().unwrap_or(0), kernels: "cpu", outputs: outputs.to_vec() })
+                };
+                session.run_observed(inputs, &mut observe).map(drop)
+            }
+            Place::Gpu(session, steps) => session.run_stepwise(inputs, &mut |step, outputs| {
+                let (node, kernels) = &steps[step];
+                show(Ran { node: *node, kernels, outputs })
+            }),
         }
     }
 
     /// Runs layer by layer and shows what each one computes.
     pub fn observe(&self, inputs: &Named, observe: &mut Observe<'_>) -> Result<()> {
-        let inputs = borrowed(inputs);
+        self.run_stepwise(&borrowed(inputs), &mut |ran| {
+            let names = self.graph.nodes[ran.node].outputs.iter().map(|&id| self.graph.value(id).name.clone());
+            observe(names.zip(ran.outputs).collect())
+        })
+    }
+}
+
+impl Device {
+    /// How it would run a graph; none on the CPU executor.
+    ///
+    /// # Errors
+    /// Those of [`FaultArgs::plan`].
+    pub fn plan(&self, graph: &Graph, faults: &FaultArgs) -> Result<Option<Plan>> {
         match self {
-            Engine::Cpu(graph, session) => {
-                let mut show = |node: &crate::graph::Node, outputs: &[Tensor]| {
-                    let name = |&id| graph.value(id).name.clone();
-                    observe(node.outputs.iter().map(name).zip(outputs.iter().cloned()).collect())
-                };
-                session.run_observed(&inputs, &mut show).map(drop)
-            }
-            Engine::Gpu(session, names) => {
-                let mut show = |step: usize, outputs| observe(names[step].iter().cloned().zip(outputs).collect());
-                session.run_stepwise(&inputs, &mut show)
-            }
+            Device::Cpu => Ok(None),
+            Device::Gpu(gpu) => faults.plan(graph, &gpu.limits()).map(Some),
         }
     }
 }
 
-fn borrowed(inputs: &Named) -> Vec<(&str, &Tensor)> {
-    inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
+/// What the engine's functions take.
+pub fn borrowed(named: &Named) -> Vec<(&str, &Tensor)> {
+    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, escape};
 use crate::onnx::{Declared, Model};
-use crate::tensor::{Tensor, format_shape};
+use crate::tensor::{Kind, Tensor, format_shape};
 
 /// One input's content.
 pub struct Fed {
@@ -12,6 +12,8 @@ pub struct Fed {
     pub tensor: Tensor,
     /// Where it came from, for reports.
     pub source: String,
+    /// Whether each run is given it; else it is a constant of the network.
+    pub open: bool,
 }
 
 /// The model's inputs while they are being filled.
@@ -60,7 +62,7 @@ impl Feed {
             return Err(Error::invalid(format!("input '{name}'"), reason));
         }
         match self.slots.iter_mut().find(|(declared, fed)| declared.name == name && fed.is_none()) {
-            Some((_, slot)) => *slot = Some(Fed { name: name.to_string(), tensor, source }),
+            Some((_, slot)) => *slot = Some(Fed { name: name.to_string(), tensor, source, open: kind == Kind::Real }),
             None => return Err(Error::Usage(format!("input '{}' is given twice", escape(name)))),
         }
         Ok(())
@@ -84,6 +86,7 @@ impl Feed {
 
 impl std::fmt::Display for Fed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}, {}", escape(&self.name), format_shape(self.tensor.shape()), self.source)
+        let constant = if self.open { "" } else { ", constant" };
+        write!(f, "{} {}, {}{constant}", escape(&self.name), format_shape(self.tensor.shape()), self.source)
     }
 }

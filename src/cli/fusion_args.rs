@@ -23,6 +23,15 @@ impl FusionArgs {
             None => Ok(Fusion::all()),
         }
     }
+
+    /// The flag that makes the same choice, for a command that is to be repeated.
+    pub fn flag(&self) -> String {
+        match &self.fuse {
+            _ if self.no_fuse => "--no-fuse".to_string(),
+            Some(names) => format!("--fuse {}", names.join(",")),
+            None => String::new(),
+        }
+    }
 }
 
 fn pass_list() -> String {

@@ -1,7 +1,9 @@
 //! `--input`, `--test-data`, `--random`, `--preset`: what a network is fed.
 
+use super::bind::Policy;
 use super::feed::Feed;
 use super::input_files::{self, InputFile, file_name};
+use crate::cases::{data_sets, numbered};
 use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::image::{self, PRESETS, Picture, Preset};
@@ -17,7 +19,9 @@ pub struct InputArgs {
     /// An input's content: .npy, .npz, .pb, .safetensors, or a picture (needs --preset)
     #[arg(long, value_name = "NAME=FILE", help_heading = "Input")]
     input: Vec<InputFile>,
-    /// A folder in ONNX's test layout: input_0.npy or input_0.pb, input_1 ...
+    /// A folder in ONNX's test layout: input_0.npy or input_0.pb, input_1 ..., or one that holds test_data_set_0
+    ///
+    /// Inputs become constants where the engine needs it, as weights, pads and scales in ONNX's own test cases.
     #[arg(long, value_name = "DIR", help_heading = "Input")]
     test_data: Option<PathBuf>,
     /// Random numbers for the inputs that nothing else is given for
@@ -53,9 +57,14 @@ impl InputArgs {
         InputArgs { random: true, ..self }
     }
 
-    /// `--test-data`
-    pub fn test_data(&self) -> Option<&Path> {
-        self.test_data.as_deref()
+    /// `--test-data`: the folder of the stored tensors, the first one where there are several.
+    pub fn test_data(&self) -> Option<PathBuf> {
+        self.test_data.as_deref().map(|folder| data_sets(folder).swap_remove(0))
+    }
+
+    /// Which inputs become constants.
+    pub fn policy(&self) -> Policy {
+        if self.test_data.is_some() { Policy::AsNeeded } else { Policy::NotReal }
     }
 
     /// Fills the model's inputs: from files first, then from the folder, then with the pictures, then with random
@@ -66,8 +75,8 @@ impl InputArgs {
         for file in &self.input {
             fill_from_file(&mut feed, bindings, file, preset)?;
         }
-        if let Some(folder) = &self.test_data {
-            fill_from_folder(&mut feed, folder)?;
+        if let Some(folder) = self.test_data() {
+            fill_from_folder(&mut feed, &folder)?;
         }
         if !album.is_empty() {
             fill_from_album(&mut feed, bindings, album, preset)?;
@@ -122,7 +131,7 @@ fn only_input(feed: &Feed) -> Result<Declared> {
 }
 
 fn fill_from_folder(feed: &mut Feed, folder: &Path) -> Result<()> {
-    let tensors = input_files::numbered(folder, "input")?;
+    let tensors = numbered(folder, "input")?;
     if tensors.is_empty() {
         return Err(Error::invalid(folder.display(), "holds neither input_0.npy nor input_0.pb"));
     }

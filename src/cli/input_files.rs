@@ -57,15 +57,6 @@ pub fn tensor_for(name: &str, path: &Path) -> Result<Tensor> {
     }
 }
 
-/// The tensors `<stem>_0`, `<stem>_1` ... of a folder in ONNX's test layout, `.npy` or `.pb`, up to the first gap.
-pub fn numbered(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Tensor)>> {
-    let file = |index: usize| {
-        let spellings = ["npy", "pb"].map(|extension| folder.join(format!("{stem}_{index}.{extension}")));
-        spellings.into_iter().find(|path| path.exists())
-    };
-    (0..).map_while(file).map(|path| files::read_tensor(&path).map(|tensor| (path, tensor))).collect()
-}
-
 /// A picture's or tensor's file, for reports.
 pub fn file_name(path: &Path) -> String {
     escape(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())

@@ -2,60 +2,60 @@
 
 use super::batches::Named;
 use super::device_args::Device;
-use crate::compare::{Comparison, Layer, Mode, Tolerance, Verdict};
+use super::engine::{Engine, borrowed};
+use super::fault_args::FaultArgs;
+use crate::compare::{Comparison, Guilty, Layer, Mode, Tolerance, Verdict};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
-use crate::{cpu, plan};
 
-/// Shows each layer's judgement to `each`, whose error stops the run.
+/// Shows each layer's judgement to `each`, which says whether to go on. Returns the first layer that computes another
+/// function, with the tensors that it was given.
 ///
 /// # Errors
 /// Where the network cannot run, and what `each` returns.
 pub fn judge(
-    device: &Device,
+    engine: &Engine<'_>,
     graph: &Graph,
-    inputs: &Named,
+    inputs: &[(&str, &Tensor)],
     mode: Mode,
     tolerance: Tolerance,
-    each: &mut dyn FnMut(Layer) -> Result<()>,
-) -> Result<()> {
-    let inputs = borrowed(inputs);
-    let mut comparison = Comparison::new(graph, &inputs, mode, tolerance);
-    let mut layer = |node: usize, kernel: String, outputs: &[Tensor]| {
-        let output = outputs.first().ok_or_else(|| Error::Internal("a layer without an output".into()))?;
-        each(comparison.layer(node, kernel, output)?)
-    };
-    match device {
-        Device::Cpu => {
-            let mut nodes = 0..graph.nodes.len();
-            let session = cpu::Session::<f32>::new(graph);
-            let mut show = |_: &_, outputs: &[Tensor]| layer(nodes.next().unwrap_or(0), "cpu".to_string(), outputs);
-            session.run_observed(&inputs, &mut show).map(drop)
-        }
-        Device::Gpu(gpu) => {
-            let plan = plan::plan(graph, &gpu.limits())?;
-            gpu.load(&plan)?.run_stepwise(&inputs, &mut |step, outputs| {
-                let step = &plan.steps[step];
-                layer(step.node, step.kernels(), &outputs)
-            })
-        }
+    each: &mut dyn FnMut(Layer) -> Result<Go>,
+) -> Result<Option<Guilty>> {
+    let mut comparison = Comparison::new(graph, inputs, mode, tolerance);
+    let mut stopped = false;
+    let outcome = engine.run_stepwise(inputs, &mut |ran| {
+        let output = ran.outputs.first().ok_or_else(|| Error::Internal("a layer without an output".into()))?;
+        stopped = each(comparison.layer(ran.node, ran.kernels.to_string(), output)?)? == Go::Stop;
+        // Ends the run; it is no error.
+        if stopped { Err(Error::Internal("stopped".into())) } else { Ok(()) }
+    });
+    if !stopped {
+        outcome?;
     }
+    Ok(comparison.guilty())
+}
+
+/// Whether to judge the layers that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Go {
+    On,
+    Stop,
+}
+
+/// Every layer of a loaded graph, each judged on its own.
+pub fn all(engine: &Engine<'_>, graph: &Graph, inputs: &[(&str, &Tensor)], tolerance: Tolerance) -> Result<Vec<Layer>> {
+    let mut layers = Vec::new();
+    judge(engine, graph, inputs, Mode::EachLayer, tolerance, &mut |layer| {
+        layers.push(layer);
+        Ok(Go::On)
+    })?;
+    Ok(layers)
 }
 
 /// The first layer that computes another function, where there is one.
 pub fn first_wrong(device: &Device, graph: &Graph, inputs: &Named) -> Result<Option<String>> {
-    let mut wrong = None;
-    judge(device, graph, inputs, Mode::EachLayer, Tolerance::RoundingBound, &mut |layer| {
-        if layer.difference.verdict == Verdict::Mismatch {
-            wrong.get_or_insert(layer.name);
-        }
-        Ok(())
-    })?;
-    Ok(wrong)
-}
-
-/// What the engine's functions take.
-pub fn borrowed(named: &Named) -> Vec<(&str, &Tensor)> {
-    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
+    let engine = Engine::load(device, graph, &FaultArgs::default())?;
+    let layers = all(&engine, graph, &borrowed(inputs), Tolerance::RoundingBound)?;
+    Ok(layers.into_iter().find(|layer| layer.difference.verdict == Verdict::Mismatch).map(|layer| layer.name))
 }

@@ -5,6 +5,8 @@
 mod answers;
 mod batches;
 mod bench;
+mod bind;
+mod bundle_args;
 mod compare;
 mod completions;
 mod console;
@@ -12,6 +14,7 @@ mod device_args;
 mod devices;
 mod engine;
 mod exit;
+mod fault_args;
 mod feed;
 mod fusion_args;
 mod input_args;
@@ -25,6 +28,7 @@ mod run;
 mod run_report;
 mod selftest;
 mod shaders;
+mod suite;
 
 use crate::error::Result;
 use clap::{Args, Parser, Subcommand};

@@ -1,11 +1,12 @@
 //! `reluctor run`
 
 use super::answers::{Reading, correct, read_labels};
-use super::batches::{Batches, Named, Request};
+use super::batches::{Named, Request};
+use super::bind::{Bound, bind};
 use super::console::Console;
-use super::device_args::DeviceArgs;
+use super::device_args::{Device, DeviceArgs};
 use super::engine::Engine;
-use super::feed::Fed;
+use super::fault_args::FaultArgs;
 use super::fusion_args::FusionArgs;
 use super::input_args::{Album, InputArgs, album};
 use super::input_files::is_picture;
@@ -16,7 +17,6 @@ use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::graph::Graph;
-use crate::passes;
 use crate::tensor::row_major_slice;
 use clap::Args;
 use std::borrow::Cow;
@@ -38,6 +38,8 @@ pub struct RunArgs {
     device: DeviceArgs,
     #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    faults: FaultArgs,
     /// The classes' names, one a line
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     labels: Option<PathBuf>,
@@ -66,18 +68,14 @@ pub struct RunArgs {
 
 pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     let mut timing = Timing::default();
+    let (job, device) = Job::load(args, &mut timing, console)?;
     let start = Instant::now();
-    let job = Job::load(args)?;
-    timing.load = since(start);
-    let device = args.device.open(console)?;
-
-    let start = Instant::now();
-    let engine = Engine::load(&device, &job.graph)?;
-    timing.compile = since(start);
-    for note in &job.graph.notes {
+    let engine = Engine::with_plan(&device, job.graph(), job.bound.plan.as_ref())?;
+    timing.compile += since(start);
+    for note in &job.graph().notes {
         console.detail(escape(note));
     }
-    console.detail(format_args!("{} nodes after fusion", job.graph.nodes.len()));
+    console.detail(format_args!("{} nodes after fusion", job.graph().nodes.len()));
 
     let outputs = job.run(&engine, args.iterations, &mut timing, console)?;
     if let Some(path) = &args.save_outputs {
@@ -87,11 +85,11 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
         job.save_layers(&engine, path)?;
     }
     let report = Report {
-        model: job.graph.name.clone(),
+        model: job.graph().name.clone(),
         device: device.report(),
         precision: args.device.precision(),
-        feed: &job.feed,
-        batches: job.batches,
+        feed: &job.bound.feed,
+        batches: job.bound.batches,
         items: &job.items,
         album: &job.album,
         reading: args.reading()?,
@@ -152,44 +150,64 @@ impl RunArgs {
 
 /// A network, ready to be loaded, and what it is fed.
 struct Job {
-    graph: Graph,
-    feed: Vec<Fed>,
-    batches: Batches,
+    bound: Bound,
     album: Album,
     items: Vec<String>,
 }
 
 impl Job {
-    fn load(args: &RunArgs) -> Result<Self> {
+    /// Reads the model before the device is opened: what is wrong with the model is said first.
+    fn load(args: &RunArgs, timing: &mut Timing, console: &Console) -> Result<(Self, Device)> {
+        let start = Instant::now();
         let (model_args, pictures) = args.model_and_pictures();
-        let (model, mut bindings) = (model_args.open()?, model_args.bindings());
+        let (model, bindings) = (model_args.open()?, model_args.bindings());
         let preset = model_args.is_default().then_some(default_model::PRESET);
         let samples = model_args.is_default() && pictures.is_empty() && args.inputs.is_empty();
         let album = if samples { default_model::images()? } else { album(&pictures)? };
         let feed = args.inputs.feed(&model, &bindings, &album, preset)?;
         let independent = !album.is_empty() || args.expect_labels.is_some();
         let items = feed.items.clone();
-        let feed = feed.complete()?;
         let request = Request { batch: model_args.batch(), independent };
-        let batches = Batches::bind(&feed, &model, &mut bindings, request)?;
-        let graph = passes::optimize(model.graph(&bindings)?, &args.fusion.fusion()?)?;
-        Ok(Job { graph, feed, batches, album, items })
+        let mut device: Option<Device> = None;
+        let mut plan = |graph: &Graph| {
+            timing.load = since(start);
+            let opened = match device.take() {
+                Some(device) => device,
+                None => {
+                    let opened = args.device.open(console)?;
+                    args.faults.announce(&opened)?;
+                    opened
+                }
+            };
+            let start = Instant::now();
+            let plan = device.insert(opened).plan(graph, &args.faults);
+            timing.compile = since(start);
+            plan
+        };
+        let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
+        let bound = bind(&model, &bindings, feed.complete()?, request, policy, &fusion, &mut plan)?;
+        let device = device.ok_or_else(|| Error::Internal("nothing was planned".to_string()))?;
+        Ok((Job { bound, album, items }, device))
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.bound.graph
     }
 
     /// Runs every batch; where there is one, `iterations` times more for the time.
     fn run(&self, engine: &Engine<'_>, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
         let (mut outputs, mut runs) = (Named::new(), Vec::new());
-        for index in 0..self.batches.count() {
-            let inputs = self.batches.inputs(index, &self.feed);
+        for index in 0..self.bound.batches.count() {
+            let inputs = self.bound.batches.inputs(index, &self.bound.feed);
             let start = Instant::now();
             let result = engine.run(&inputs)?;
             let ms = since(start);
             runs.push(ms);
-            console.detail(format_args!("batch {} of {}: {}", index + 1, self.batches.count(), milliseconds(ms)));
-            self.batches.append(&mut outputs, index, result)?;
+            console.detail(format_args!("batch {} of {}: {}", index + 1, self.bound.batches.count(), milliseconds(ms)));
+            self.bound.batches.append(&mut outputs, index, result)?;
         }
         if runs.len() == 1 {
-            let inputs = self.batches.inputs(0, &self.feed);
+            let inputs = self.bound.batches.inputs(0, &self.bound.feed);
             for _ in 0..iterations {
                 let start = Instant::now();
                 engine.run(&inputs)?;
@@ -201,11 +219,11 @@ impl Job {
     }
 
     fn save_layers(&self, engine: &Engine<'_>, path: &Path) -> Result<()> {
-        if self.batches.count() > 1 {
+        if self.bound.batches.count() > 1 {
             return Err(Error::Usage("--save-layers takes one batch; use fewer items or a larger --batch".to_string()));
         }
         let mut layers = Named::new();
-        engine.observe(&self.batches.inputs(0, &self.feed), &mut |outputs| {
+        engine.observe(&self.bound.batches.inputs(0, &self.bound.feed), &mut |outputs| {
             layers.extend(outputs);
             Ok(())
         })?;

@@ -2,7 +2,7 @@
 
 use super::external::External;
 use super::proto::TensorProto;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedNode};
 use crate::tensor::{Kind, Shape, Tensor, array, checked_len};
 use half::{bf16, f16};
 use std::borrow::Cow;
@@ -53,7 +53,15 @@ pub fn kind(data_type: i32) -> Result<Kind> {
 }
 
 fn unsupported(data_type: i32) -> Error {
-    Error::invalid(format!("element type {} ({data_type})", type_name(data_type)), "is not supported")
+    if element_type(data_type).is_none_or(|(name, _)| name == "UNDEFINED") {
+        return Error::invalid(format!("element type {data_type}"), "is not one of ONNX's");
+    }
+    let node = UnsupportedNode {
+        node: type_name(data_type).to_string(),
+        op_type: "element type".to_string(),
+        reason: "tensors of it are not supported".to_string(),
+    };
+    Error::Unsupported { file: "tensor".to_string(), nodes: vec![node] }
 }
 
 fn element_type(data_type: i32) -> Option<(&'static str, Option<Kind>)> {
@@ -343,7 +351,16 @@ mod tests {
             assert_eq!(read.ok(), kind(data_type).ok(), "{}", type_name(data_type));
         }
         assert_eq!(refusal(&proto(8, &[0])), "tensor 'w': element type STRING (8): is not supported");
-        assert_eq!(kind(99).unwrap_err().to_string(), "element type unknown (99): is not supported");
+        assert_eq!(kind(99).unwrap_err().to_string(), "element type 99: is not one of ONNX's");
+    }
+
+    #[test]
+    fn a_tensor_of_each_kind_survives_its_message() {
+        let reals = Tensor::real(&[1, 2], vec![f32::INFINITY, -0.0]).unwrap();
+        let truths = Tensor::Bool(array(&[2], vec![false, true]).unwrap());
+        for tensor in [reals, Tensor::real(&[], vec![2.5]).unwrap(), Tensor::ints(vec![-1, i64::MAX]), truths] {
+            assert_eq!(read(&to_proto("t", &tensor)).unwrap(), tensor);
+        }
     }
 
     #[test]

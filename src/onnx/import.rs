@@ -127,7 +127,8 @@ fn is_onnx(domain: &str) -> bool {
 
 pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bindings) -> Result<Graph> {
     let opset = opset(model);
-    if opset < 1 {
+    // A model may have only operators of other domains: they are refused one by one.
+    if opset < 1 && model.graph.nodes.iter().any(|node| is_onnx(node.domain)) {
         return Err(Error::invalid("opset import", format!("version {opset} of ONNX's operators does not exist")));
     }
     refuse(&model.graph, model.functions)?;
@@ -193,9 +194,12 @@ fn unknown(node: &NodeProto<'_>) -> UnsupportedNode {
 
 fn import(graph: &mut Graph, names: &mut Names, node: &NodeProto<'_>, opset: i64, external: &External) -> OpResult<()> {
     let Some(import) = importer(node) else { return Err(Problem::Unsupported(unknown(node).reason)) };
+    let before = graph.nodes.len();
     let mut reader = OnnxNode::new(graph, names, node, name(node), opset, external);
     import(&mut reader)?;
-    reader.finished()
+    reader.finished()?;
+    graph.nodes[before..].iter_mut().for_each(|made| made.origin = Some(name(node).to_string()));
+    Ok(())
 }
 
 fn refuse(graph: &GraphProto<'_>, functions: usize) -> Result<()> {

@@ -8,6 +8,7 @@ mod import;
 mod node;
 mod outline;
 mod proto;
+mod step;
 mod wire;
 
 pub use builder::{AttributeValue, ModelBuilder};
@@ -16,7 +17,7 @@ pub use import::Family;
 pub use node::OnnxNode;
 pub use outline::Outline;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
 use crate::tensor::{Kind, Shape, Tensor};
 use external::External;
@@ -137,6 +138,7 @@ impl Model {
 pub(crate) fn tensor_from_bytes(name: &str, bytes: &[u8]) -> Result<Tensor> {
     let blame = |error: Error| match error {
         Error::Invalid { culprit, reason } => Error::invalid(name, format!("{culprit}: {reason}")),
+        Error::Unsupported { nodes, .. } => Error::Unsupported { file: name.to_string(), nodes },
         other => other,
     };
     proto::parse_tensor(bytes).and_then(|proto| data::tensor(&proto, &External::none())).map_err(blame)
@@ -149,7 +151,13 @@ pub fn operators() -> impl Iterator<Item = (&'static str, Family)> {
 
 fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
     let blame = |reason: &str| Error::invalid(format!("input '{}'", input.name), reason);
-    let ty = input.tensor.as_ref().ok_or_else(|| blame("is not a tensor"))?;
+    let no_tensor = || UnsupportedNode {
+        node: input.name.to_string(),
+        op_type: "input".to_string(),
+        reason: "is not a tensor".to_string(),
+    };
+    let refused = || Error::Unsupported { file: String::new(), nodes: vec![no_tensor()] };
+    let ty = input.tensor.as_ref().ok_or_else(refused)?;
     let dims = ty.dims.as_ref().map(|dims| {
         let dim = |dim: &Dim<'_>| match *dim {
             // Some exporters write a batch of any size as 0 or -1.

@@ -1,0 +1,68 @@
+//! A network bound to what it is fed.
+
+use super::batches::{Batches, Request};
+use super::feed::Fed;
+use crate::cases::with_most_open;
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::onnx::{Bindings, Model};
+use crate::passes::{self, Fusion};
+use crate::plan::Plan;
+use crate::tensor::Kind;
+
+/// A network with concrete shapes, and the tensors that are given to each run of it.
+pub struct Bound {
+    /// As the model has it.
+    pub unfused: Graph,
+    /// After the passes.
+    pub graph: Graph,
+    /// What a device will run; none on the CPU executor.
+    pub plan: Option<Plan>,
+    /// Every input; those that are not open are constants of the graphs.
+    pub feed: Vec<Fed>,
+    /// How the open inputs are cut.
+    pub batches: Batches,
+}
+
+/// Which inputs become constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Those that hold no reals.
+    NotReal,
+    /// As many more as it takes: stored test data may hold weights, pads and scales as inputs.
+    AsNeeded,
+}
+
+/// Binds, optimises and plans. `plan` refuses what the device cannot run.
+///
+/// # Errors
+/// Those of [`Model::graph`], [`passes::optimize`] and `plan`.
+pub fn bind(
+    model: &Model,
+    bindings: &Bindings,
+    mut feed: Vec<Fed>,
+    request: Request,
+    policy: Policy,
+    fusion: &Fusion,
+    plan: &mut dyn FnMut(&Graph) -> Result<Option<Plan>>,
+) -> Result<Bound> {
+    let mut attempt = |feed: &[Fed]| {
+        let mut bindings = bindings.clone();
+        let batches = Batches::bind(feed, model, &mut bindings, request)?;
+        let unfused = model.graph(&bindings)?;
+        let graph = passes::optimize(unfused.clone(), fusion)?;
+        let plan = plan(&graph)?;
+        Ok((unfused, graph, plan, batches))
+    };
+    let (unfused, graph, plan, batches) = match policy {
+        Policy::NotReal => attempt(&feed)?,
+        Policy::AsNeeded => {
+            let kinds: Vec<Kind> = feed.iter().map(|fed| fed.tensor.kind()).collect();
+            with_most_open(&kinds, |open| {
+                feed.iter_mut().zip(open).for_each(|(fed, &open)| fed.open = open);
+                attempt(&feed)
+            })?
+        }
+    };
+    Ok(Bound { unfused, graph, plan, feed, batches })
+}

@@ -1,0 +1,56 @@
+//! `--inject-fault`: not for users, and not in `--help`. Tests see with it whether a comparison names the guilty node.
+
+use super::console::warn;
+use super::device_args::Device;
+use crate::error::{Error, Result, escape};
+use crate::graph::Graph;
+use crate::plan::fault::{Fault, plan_with_faults};
+use crate::plan::{Limits, Plan, plan};
+use clap::Args;
+
+#[derive(Args, Default)]
+pub struct FaultArgs {
+    /// Replace a text in the shaders of a node, or of all where NODE is empty
+    #[arg(long, value_name = "NODE:FIND=>REPLACE", hide = true)]
+    inject_fault: Vec<Fault>,
+}
+
+impl FaultArgs {
+    /// Says on stderr that results will be wrong.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the device runs no shaders.
+    pub fn announce(&self, device: &Device) -> Result<()> {
+        if !self.inject_fault.is_empty() && matches!(device, Device::Cpu) {
+            return Err(Error::Usage("--inject-fault changes shaders, and the CPU executor has none".to_string()));
+        }
+        for fault in &self.inject_fault {
+            let node = fault.node.as_deref().map_or("every node".to_string(), escape);
+            warn(format_args!("warning: a fault is injected into {node}: results are wrong on purpose"));
+        }
+        Ok(())
+    }
+
+    /// The plan of an optimised graph, with the faults.
+    ///
+    /// # Errors
+    /// Those of [`plan_with_faults`].
+    pub fn plan(&self, graph: &Graph, limits: &Limits) -> Result<Plan> {
+        plan_with_faults(graph, limits, &self.inject_fault)
+    }
+
+    /// The plan of a part of a network: a fault that has no place in it is left out.
+    ///
+    /// # Errors
+    /// Those of [`plan`].
+    pub fn plan_part(&self, graph: &Graph, limits: &Limits) -> Result<Plan> {
+        let mut plan = plan(graph, limits)?;
+        for fault in &self.inject_fault {
+            match plan.inject(fault) {
+                Ok(()) | Err(Error::Usage(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(plan)
+    }
+}
