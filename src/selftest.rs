@@ -15,7 +15,7 @@ mod tally;
 pub use check::{Failure, Outcome, Planner, Subject, Witness, check};
 pub use generate::generate;
 pub use network::{Built, Constant, Id, Layer, Network, Numbers, OPSET, Types};
-pub use reproducer::save;
+pub use reproducer::reproducer;
 pub use shrink::shrink;
 pub use tally::Tally;
 

@@ -33,11 +33,6 @@ impl Console {
         self.terminal
     }
 
-    /// Whether only errors may appear on stderr.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Whether results may contain ANSI colours.
     pub fn has_colour(&self) -> bool {
         self.colour

@@ -2,10 +2,10 @@
 
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
+use crate::bundle;
 use crate::error::Result;
-use crate::selftest::{Find, Subject, Tally, save, seeds, try_seed};
+use crate::selftest::{Find, Subject, Tally, reproducer, seeds, try_seed};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub struct SelftestArgs {
     /// Stop after so many networks that fail
     #[arg(long, value_name = "N", default_value_t = 1)]
     max_failures: usize,
-    /// Write each network that fails to DIR/<seed>: model.onnx, its inputs, and the reference's outputs
+    /// Write a reproducer of each network that fails to DIR/<seed>
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     #[command(flatten)]
@@ -72,20 +72,18 @@ pub fn run(args: &SelftestArgs, console: &Console) -> Result<ExitCode> {
     });
     let start = Instant::now();
     let (mut tally, mut found) = (Tally::new(), Vec::new());
-    let progress = args.progress(console);
     for seed in seeds(args.seed) {
         if args.is_over(&tally, start.elapsed()) {
             break;
         }
         if let Some(find) = try_seed(seed, &subject, &mut tally) {
-            let report = args.report(&find)?;
-            progress.suspend(|| console.note(format_args!("network {seed} fails: {}", find.failure)));
-            found.push(report);
+            console.progress_done();
+            console.note(format_args!("network {seed} fails: {}", find.failure));
+            found.push(args.report(&find, &subject, &device, console));
         }
-        progress.set_position(args.position(&tally, start.elapsed()));
-        progress.set_message(format!("{} networks, {} failed", tally.graphs, tally.failures));
+        args.show_progress(console, &tally, start.elapsed());
     }
-    progress.finish_and_clear();
+    console.progress_done();
     let seconds = start.elapsed().as_secs_f64();
     let report = Report { device: device.report(), seed: args.seed, seconds, tally, found };
     if args.json {
@@ -105,27 +103,26 @@ impl SelftestArgs {
         tried || tally.failures >= self.max_failures.max(1)
     }
 
-    /// Networks, or seconds, to do.
-    fn progress(&self, console: &Console) -> ProgressBar {
-        let target = if console.is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let length = self.graphs.map_or((self.minutes * 60.0) as u64, |graphs| graphs as u64);
-        let style =
-            ProgressStyle::with_template("{bar:40} {elapsed} {msg}").expect("the template is one of indicatif's");
-        ProgressBar::with_draw_target(Some(length), target).with_style(style)
+    fn show_progress(&self, console: &Console, tally: &Tally, elapsed: Duration) {
+        let (done, of) = match self.graphs {
+            Some(graphs) => (tally.graphs, graphs),
+            None => (elapsed.as_secs() as usize, (self.minutes * 60.0) as usize),
+        };
+        console.progress(done.min(of), of, &format!("{} networks, {} failed", tally.graphs, tally.failures));
     }
 
-    fn position(&self, tally: &Tally, elapsed: Duration) -> u64 {
-        if self.graphs.is_some() { tally.graphs as u64 } else { elapsed.as_secs() }
-    }
-
-    /// Writes the bundle where one is asked for.
-    fn report(&self, find: &Find) -> Result<FindReport> {
-        let bundle = self.bundle.as_ref().map(|folder| folder.join(find.seed.to_string()));
-        if let Some(folder) = &bundle {
-            save(&find.network, folder)?;
-        }
+    /// Writes the reproducer where one is asked for. Where that fails, what was found is still worth reporting.
+    fn report(&self, find: &Find, subject: &Subject<'_>, device: &Device, console: &Console) -> FindReport {
+        let write = |folder: &PathBuf| bundle::write(folder, &reproducer(find, subject, device.description()?)?);
+        let folder = self.bundle.as_ref().map(|folder| folder.join(find.seed.to_string()));
+        let written = folder.filter(|folder| {
+            let written = write(folder);
+            written.as_ref().err().iter().for_each(|error| console.note(format_args!("no reproducer: {error}")));
+            written.is_ok()
+        });
         let Find { seed, nodes, network, failure } = find;
-        Ok(FindReport { seed: *seed, nodes: *nodes, failure: failure.clone(), smallest: network.to_string(), bundle })
+        let smallest = network.to_string();
+        FindReport { seed: *seed, nodes: *nodes, failure: failure.clone(), smallest, bundle: written }
     }
 }
 

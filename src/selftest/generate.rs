@@ -2,6 +2,7 @@
 //! error is the engine's.
 
 mod layers;
+mod moves;
 
 use super::network::{Constant, Id, Layer, Network, Numbers, Types};
 use crate::error::Error;

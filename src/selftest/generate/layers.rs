@@ -2,9 +2,10 @@
 
 use super::{CHANNELS, Constant, Generator, Id, Numbers, Proposal};
 use crate::onnx::AttributeValue;
+use crate::random::Random;
 use crate::tensor::Tensor;
 
-type Attributes = Vec<(&'static str, AttributeValue)>;
+pub(super) type Attributes = Vec<(&'static str, AttributeValue)>;
 
 /// Activations without attributes, then those with, by name.
 const ACTIVATIONS: [&str; 18] = [
@@ -28,6 +29,9 @@ const ACTIVATIONS: [&str; 18] = [
     "Relu",
 ];
 
+/// Operators that others are fused into, and, with activations, those that may stand between.
+const FUSIBLE: [&str; 6] = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "BatchNormalization"];
+
 /// Functions of one number that are defined everywhere.
 const FUNCTIONS: [&str; 7] = ["Abs", "Neg", "Exp", "Erf", "Floor", "Ceil", "Sign"];
 /// Those that want a positive one.
@@ -42,6 +46,11 @@ impl Generator {
             return self.exact(x, &shape);
         }
         let image = shape.len() >= 3;
+        let made_by = self.network.layers.last().filter(|layer| layer.id == x).map(|layer| layer.op_type);
+        let fusible = |op_type| FUSIBLE.contains(&op_type) || ACTIVATIONS.contains(&op_type);
+        if made_by.is_some_and(fusible) && self.random.once_in(2) {
+            return Some(self.epilogue(x, &shape));
+        }
         let proposal = match self.random.below(40) {
             0..8 if image => self.conv(x, &shape),
             8..10 if image => self.conv_transpose(x, &shape),
@@ -58,6 +67,23 @@ impl Generator {
             _ => return self.moved(x, &shape),
         };
         Some(proposal)
+    }
+
+    /// What passes fuse into the convolution, or the like, whose result this is.
+    fn epilogue(&mut self, x: Id, shape: &[usize]) -> Proposal {
+        match self.random.below(8) {
+            0 => self.batch_normalization(x),
+            1 => Proposal {
+                constants: vec![Constant::Channels { ones: shape.len() - 2, range: -1.0..1.0 }],
+                ..of("Add", x)
+            },
+            2 => {
+                let other = *self.random.pick(&self.alike(shape, None));
+                Proposal { inputs: vec![x, other], ..of("Add", x) }
+            }
+            3 | 4 if shape.len() > 2 => self.pool(x, shape),
+            _ => self.activation(x, shape),
+        }
     }
 
     /// Operators that make whole numbers of whole numbers, and none smaller by magnitude of larger ones.
@@ -101,9 +127,7 @@ impl Generator {
 
     fn conv_transpose(&mut self, x: Id, shape: &[usize]) -> Proposal {
         let dims = shape.len() - 2;
-        let each = |random: &mut crate::random::Random, last| -> Vec<usize> {
-            (0..dims).map(|_| random.between(1, last)).collect()
-        };
+        let each = |random: &mut Random, last| -> Vec<usize> { (0..dims).map(|_| random.between(1, last)).collect() };
         let (kernel, strides) = (each(&mut self.random, 4), each(&mut self.random, 3));
         let dilations = each(&mut self.random, 2);
         let group = self.group(shape[1]);
@@ -290,17 +314,7 @@ impl Generator {
     fn normalization(&mut self, x: Id, shape: &[usize]) -> Proposal {
         let rank = shape.len();
         match self.random.below(5) {
-            0..3 => {
-                let numbers = |range| Constant::Channels { ones: 0, range };
-                let statistics =
-                    [numbers(-1.5..1.5), numbers(-1.0..1.0), numbers(-1.0..1.0), numbers(0.5..1.5)].to_vec();
-                let epsilon = *self.random.pick(&[1e-5, 1e-3]);
-                Proposal {
-                    constants: statistics,
-                    attributes: vec![("epsilon", epsilon.into())],
-                    ..of("BatchNormalization", x)
-                }
-            }
+            0..3 => self.batch_normalization(x),
             3 => {
                 let axis = (self.random.below(rank) as i64).max(i64::from(!self.random.once_in(6)));
                 let op_type = *self.random.pick(&["Softmax", "LogSoftmax"]);
@@ -314,21 +328,11 @@ impl Generator {
         }
     }
 
-    fn reduction(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let op_type = *self.random.pick(&["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"]);
-        let first = usize::from(!self.random.once_in(6));
-        let mut axes: Vec<i64> =
-            (first..shape.len()).filter(|_| self.random.once_in(2)).map(|axis| axis as i64).collect();
-        if axes.is_empty() {
-            axes.push(shape.len() as i64 - 1);
-        }
-        // Dropping all but the batch would leave nothing to build upon.
-        let keep = i64::from(shape.len() < 4 || axes.len() > 1 || self.random.once_in(2));
-        Proposal {
-            constants: vec![Constant::Given(Tensor::ints(axes))],
-            attributes: vec![("keepdims", keep.into())],
-            ..of(op_type, x)
-        }
+    fn batch_normalization(&mut self, x: Id) -> Proposal {
+        let numbers = |range| Constant::Channels { ones: 0, range };
+        let constants = [-1.5..1.5, -1.0..1.0, -1.0..1.0, 0.5..1.5].map(numbers).to_vec();
+        let epsilon = *self.random.pick(&[1e-5, 1e-3]);
+        Proposal { constants, attributes: vec![("epsilon", epsilon.into())], ..of("BatchNormalization", x) }
     }
 
     fn function(&mut self, x: Id) -> Option<Proposal> {
@@ -337,109 +341,6 @@ impl Generator {
         let op_type = if positive { *self.random.pick(&POSITIVE_FUNCTIONS) } else { *self.random.pick(&FUNCTIONS) };
         // An exponential of an exponential soon leaves f32.
         (op_type != "Exp" || self.network.layers.iter().all(|layer| layer.op_type != "Exp")).then(|| of(op_type, x))
-    }
-
-    /// Elements elsewhere.
-    fn moved(&mut self, x: Id, shape: &[usize]) -> Option<Proposal> {
-        let rank = shape.len();
-        let given = |values: Vec<i64>| Constant::Given(Tensor::ints(values));
-        let axis = self.random.between(1, rank - 1);
-        Some(match self.random.below(13) {
-            0 | 1 => {
-                let mode = *self.random.pick(&["constant", "edge", "reflect", "wrap"]);
-                // Reflection and wrapping stay within one image.
-                let mut amounts = vec![0i64; 2 * rank];
-                for at in (0..2 * rank).filter(|at| at % rank > 0) {
-                    let most = (shape[at % rank] as i64 - 1).min(3);
-                    amounts[at] = self.random.between(0, most.max(0) as usize) as i64;
-                }
-                if self.random.once_in(4) && shape[axis] > 2 {
-                    (amounts[axis], amounts[rank + axis]) = (-1, 0);
-                }
-                let mut constants = vec![given(amounts)];
-                if mode == "constant" && self.random.once_in(2) {
-                    constants.push(Constant::Given(scalar(3.0)));
-                }
-                Proposal { constants, attributes: vec![("mode", mode.into())], ..of("Pad", x) }
-            }
-            2 | 3 => self.resized(x, shape),
-            4 => {
-                let mut permutation: Vec<i64> = (0..rank as i64).collect();
-                let other = self.random.between(1, rank - 1);
-                permutation.swap(axis, other);
-                Proposal { attributes: vec![("perm", AttributeValue::Ints(permutation))], ..of("Transpose", x) }
-            }
-            5 => {
-                let size = shape[axis] as i64;
-                let start = self.random.below(size as usize) as i64;
-                let step = *self.random.pick(&[1, 2, -1]);
-                let end = if step < 0 { -size - 1 } else { size };
-                let parts = [vec![start], vec![end], vec![axis as i64], vec![step]];
-                Proposal { constants: parts.map(given).to_vec(), ..of("Slice", x) }
-            }
-            6 if shape[axis] > 1 => {
-                let attributes = vec![("axis", (axis as i64).into()), ("num_outputs", 2.into())];
-                Proposal { attributes, ..of("Split", x) }
-            }
-            7 if rank == 4 => {
-                let depth = shape[1].is_multiple_of(4);
-                let mode = *self.random.pick(&["DCR", "CRD"]);
-                let space = shape[2].is_multiple_of(2) && shape[3].is_multiple_of(2);
-                match (depth, space) {
-                    (true, _) => {
-                        let attributes = vec![("blocksize", 2.into()), ("mode", mode.into())];
-                        Proposal { attributes, ..of("DepthToSpace", x) }
-                    }
-                    (_, true) => Proposal { attributes: vec![("blocksize", 2.into())], ..of("SpaceToDepth", x) },
-                    _ => return None,
-                }
-            }
-            8 => {
-                let repeats = (0..rank).map(|at| if at == axis { 2 } else { 1 }).collect();
-                Proposal { constants: vec![given(repeats)], ..of("Tile", x) }
-            }
-            9 => {
-                let sizes = (0..rank).map(|at| if shape[at] == 1 && at > 0 { 3 } else { 1 }).collect();
-                Proposal { constants: vec![given(sizes)], ..of("Expand", x) }
-            }
-            10 => Proposal { constants: vec![given(vec![0, -1])], ..of("Reshape", x) },
-            11 if shape[1] == 1 && rank > 2 => Proposal { constants: vec![given(vec![1])], ..of("Squeeze", x) },
-            11 => of("Identity", x),
-            _ => Proposal { attributes: vec![("axis", 1.into())], ..of("Flatten", x) },
-        })
-    }
-
-    fn resized(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let mode = *self.random.pick(&["nearest", "linear", "cubic"]);
-        let coordinates = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"];
-        let mut attributes: Attributes =
-            vec![("mode", mode.into()), ("coordinate_transformation_mode", (*self.random.pick(&coordinates)).into())];
-        match mode {
-            "nearest" => {
-                let rounding = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"];
-                attributes.push(("nearest_mode", (*self.random.pick(&rounding)).into()));
-            }
-            _ if self.random.once_in(3) => attributes.push(("antialias", 1.into())),
-            "cubic" if self.random.once_in(2) => attributes.push(("exclude_outside", 1.into())),
-            _ => {}
-        }
-        let random = &mut self.random;
-        let axes: Vec<i64> = (2..shape.len() as i64).collect();
-        let constants = if random.once_in(2) && !axes.is_empty() {
-            let sizes = axes.iter().map(|&axis| random.between(1, 2 * shape[axis as usize]) as i64).collect();
-            attributes.push(("axes", AttributeValue::Ints(axes)));
-            vec![Constant::Absent, Constant::Absent, Constant::Given(Tensor::ints(sizes))]
-        } else {
-            let scale = |axis: usize, random: &mut crate::random::Random| match axis {
-                0 | 1 => 1.0,
-                _ if shape[axis] < 3 => *random.pick(&[1.0, 2.0, 1.5]),
-                _ => *random.pick(&[0.5, 1.0, 1.5, 2.0, 0.4]),
-            };
-            let scales: Vec<f32> = (0..shape.len()).map(|axis| scale(axis, random)).collect();
-            let scales = Tensor::real(&[shape.len()], scales).expect("as many as there are axes");
-            vec![Constant::Absent, Constant::Given(scales)]
-        };
-        Proposal { constants, attributes, ..of("Resize", x) }
     }
 
     /// A divisor of the channels: 1, all of them, or another.
@@ -464,14 +365,14 @@ impl Proposal {
     }
 }
 
-fn of(op_type: &'static str, x: Id) -> Proposal {
+pub(super) fn of(op_type: &'static str, x: Id) -> Proposal {
     Proposal { op_type, inputs: vec![x], constants: vec![], attributes: vec![] }
 }
 
-fn ints(values: &[usize]) -> AttributeValue {
+pub(super) fn ints(values: &[usize]) -> AttributeValue {
     AttributeValue::Ints(values.iter().map(|&value| value as i64).collect())
 }
 
-fn scalar(value: f32) -> Tensor {
+pub(super) fn scalar(value: f32) -> Tensor {
     Tensor::real(&[], vec![value]).expect("a scalar is one number")
 }
