@@ -7,6 +7,7 @@ pub use spec::ConvSpec;
 pub use statistics::{Ratio, Statistics};
 
 use crate::error::Result;
+use crate::random::Random;
 use std::time::{Duration, Instant};
 
 /// How long to measure: until both are reached.
@@ -33,7 +34,7 @@ pub fn interleaved(subjects: &mut [&mut dyn FnMut() -> Result<()>], length: Leng
         }
     }
     let mut times = vec![Vec::new(); subjects.len()];
-    let mut random = statistics::Random::new(0);
+    let mut random = Random::new(0);
     let start = Instant::now();
     while times[0].len() < length.iterations || start.elapsed() < length.duration {
         let first = random.below(subjects.len());

@@ -1,11 +1,11 @@
 //! A convolution in a line: `1x64x56x56,64x3x3,s2,p1,act=relu,pool=max2s2,residual`.
 
-use super::statistics::Random;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::activation::ACTIVATIONS;
 use crate::ops::window::{Pads, Window};
 use crate::ops::{Activate, Activation, Binary, BinaryFunction, Conv, Epilogue, Op, Pool, PoolKind};
+use crate::random::Random;
 use crate::tensor::{Tensor, TensorType, checked_len};
 use std::str::FromStr;
 
@@ -81,7 +81,7 @@ impl ConvSpec {
         let mut graph = Graph { name: self.text.clone(), ..Graph::default() };
         let mut random = Random::new(1);
         let mut constant = |graph: &mut Graph, name: &str, shape: &[usize], scale: f32| {
-            let data = (0..checked_len(shape)?).map(|_| random.signed_unit() * scale).collect();
+            let data = (0..checked_len(shape)?).map(|_| random.real(&(-scale..scale))).collect();
             Ok::<_, Error>(graph.add_constant(name, Tensor::real(shape, data)?))
         };
         let image = graph.add_value("image", TensorType::real(self.input), None);

@@ -1,5 +1,6 @@
 //! Medians rather than means, since a shared machine only ever makes a run slower.
 
+use crate::random::Random;
 use serde::Serialize;
 
 /// What a set of times says, in their unit.
@@ -84,31 +85,6 @@ fn percentile(sorted: &[f64], percent: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * rank.fract()
 }
 
-/// xorshift64*: Vigna, An experimental exploration of Marsaglia's xorshift generators, scrambled, 2016.
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
-    }
-
-    /// In -1 .. 1.
-    pub(super) fn signed_unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,7 +100,7 @@ mod tests {
     fn a_subject_is_not_measurably_faster_than_itself_but_than_one_that_takes_twice_as_long() {
         let mut random = Random::new(7);
         let mut times =
-            |scale: f64| (0..50).map(|_| scale * (10.0 + f64::from(random.signed_unit()))).collect::<Vec<_>>();
+            |scale: f64| (0..50).map(|_| scale * (10.0 + f64::from(random.real(&(-1.0..1.0))))).collect::<Vec<_>>();
         let (one, same, double) = (times(1.0), times(1.0), times(2.0));
         assert!(!Ratio::of(&one, &same).is_measurable());
         let ratio = Ratio::of(&double, &one);

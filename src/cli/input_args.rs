@@ -3,12 +3,12 @@
 use super::bind::Policy;
 use super::feed::Feed;
 use super::input_files::{self, InputFile, file_name};
-use super::random::Random;
 use crate::cases::{data_sets, numbered};
 use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::image::{self, PRESETS, Picture, Preset};
 use crate::onnx::{Bindings, Declared, Model};
+use crate::random::Random;
 use crate::tensor::{Kind, Tensor, row_major};
 use clap::Args;
 use std::ops::Range;

@@ -25,9 +25,9 @@ mod layers;
 mod model_args;
 mod plan;
 mod quantity;
-mod random;
 mod run;
 mod run_report;
+mod selftest;
 mod shaders;
 mod suite;
 
@@ -79,6 +79,8 @@ enum Command {
     Devices(devices::DevicesArgs),
     /// List or write every composed WGSL variant
     Shaders(shaders::ShadersArgs),
+    /// Try random networks: is this device's arithmetic right?
+    Selftest(selftest::SelftestArgs),
     /// Print a completion script
     Completions(completions::CompletionsArgs),
 }
@@ -93,6 +95,7 @@ impl Command {
             Command::Inspect(args) => inspect::run(args, console),
             Command::Devices(args) => devices::run(args, console),
             Command::Shaders(args) => shaders::run(args, console),
+            Command::Selftest(args) => selftest::run(args, console),
             Command::Completions(args) => completions::run(args, console),
         }
     }

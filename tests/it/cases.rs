@@ -184,19 +184,24 @@ impl Tally {
         let mut tally = Tally::default();
         for case in cases {
             let outcome = catch_unwind(AssertUnwindSafe(|| run(case)));
-            match outcome.unwrap_or_else(|_| Outcome::Wrong("panicked".to_string())) {
-                Outcome::Passed(dispatches) => {
-                    tally.passed += 1;
-                    if dispatches == 0 {
-                        tally.idle.push(case.to_string());
-                    }
-                }
-                Outcome::Unsupported(reason) => drop(tally.refused.insert(format!("{case}: unsupported: {reason}"))),
-                Outcome::Wrong(what) => tally.wrong.push(format!("{on} {case}: {what}")),
-            }
+            tally.add(case, on, outcome.unwrap_or_else(|_| Outcome::Wrong("panicked".to_string())));
         }
         println!("{suite} on {on}: {tally}");
         tally
+    }
+
+    /// Counts a case.
+    pub fn add(&mut self, case: &str, on: On, outcome: Outcome) {
+        match outcome {
+            Outcome::Passed(dispatches) => {
+                self.passed += 1;
+                if dispatches == 0 {
+                    self.idle.push(case.to_string());
+                }
+            }
+            Outcome::Unsupported(reason) => drop(self.refused.insert(format!("{case}: unsupported: {reason}"))),
+            Outcome::Wrong(what) => self.wrong.push(format!("{on} {case}: {what}")),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod plan;
 mod pool_definition;
 mod random;
 mod readme;
+mod selftest;
 mod shaders;
 mod shapes;
 mod suite;

@@ -11,29 +11,22 @@ pub enum Numbers {
     Integers,
 }
 
-/// Marsaglia's xorshift64*.
-pub struct Random(u64);
+/// The library's generator, and the two kinds of numbers that tests use.
+pub struct Random(reluctor::random::Random);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn bits(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+        Random(reluctor::random::Random::new(seed))
     }
 
     /// From 0 to `end`, without it.
     pub fn below(&mut self, end: usize) -> usize {
-        self.bits() as usize % end
+        self.0.below(end)
     }
 
     pub fn number(&mut self, numbers: Numbers) -> f32 {
         match numbers {
-            Numbers::Reals => (self.bits() >> 8) as f32 / (1 << 22) as f32 - 2.0,
+            Numbers::Reals => self.0.real(&(-2.0..2.0)),
             Numbers::Integers => self.below(9) as f32 - 4.0,
         }
     }
