@@ -22,6 +22,7 @@ mod plan;
 mod pool_definition;
 mod random;
 mod readme;
+mod seeded;
 mod shaders;
 mod shapes;
 mod suite;
