@@ -2,6 +2,7 @@
 //!
 //! The device tests fail, and do not skip, where there is no adapter: `scripts/test` installs a software one.
 
+mod acceptance;
 mod bounds;
 mod build;
 mod check;
@@ -10,6 +11,7 @@ mod compare;
 mod conv_definition;
 mod definition;
 mod device;
+mod faults;
 mod fusion;
 mod fusion_refusals;
 mod limits;
@@ -22,6 +24,7 @@ mod plan;
 mod pool_definition;
 mod random;
 mod readme;
+mod scratch;
 mod seeded;
 mod shaders;
 mod shapes;
