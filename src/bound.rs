@@ -52,10 +52,9 @@
 //!
 //! # Underflow
 //!
-//! A device may flush subnormal numbers, in operands and in results. Each flushed operation is off by at most the smallest
-//! normal number, which [`FLUSH`] adds where a product or quotient can be that small (the term eta of chapter 2). What is
-//! flushed before a multiplication by large weights is not covered by one such term: inputs that small do not occur in
-//! networks.
+//! A device may read a subnormal number as zero and write one as zero. Each flushed operation is off by at most the smallest
+//! normal number, which [`FLUSH`] adds where a product or quotient can be that small (the term eta of chapter 2); where a
+//! flushed number is multiplied, so is what it costs.
 //!
 //! # From layer to layer
 //!
@@ -97,8 +96,24 @@
 /// The unit roundoff of f32.
 pub const U: f64 = 1.0 / (1u64 << 24) as f64;
 
-/// Devices may flush subnormal numbers to zero: the smallest normal f32.
+/// Devices may flush subnormal numbers to zero, operands and results: the smallest normal f32.
 pub const FLUSH: f64 = f32::MIN_POSITIVE as f64;
+
+/// What reading an operand may cost: all of a subnormal number, nothing of another.
+pub fn flushed(x: f64) -> f64 {
+    if x.abs() < FLUSH { x.abs() } else { 0.0 }
+}
+
+/// What flushing may cost a sum of `n` products: each factor, given the largest magnitude on the other side, each product and
+/// each partial sum.
+pub fn flush_of_products(n: usize, largest: [f64; 2]) -> f64 {
+    2.0 * n as f64 * FLUSH * (1.0 + largest[0] + largest[1])
+}
+
+/// The largest finite magnitude.
+pub fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+    values.into_iter().filter(|x| x.is_finite()).fold(0.0, |most, x| most.max(x.abs()))
+}
 
 /// `n u / (1 - n u)`, Higham's gamma; infinite where n is so large that the model says nothing.
 pub fn gamma(n: usize) -> f64 {

@@ -1,7 +1,7 @@
 //! Batch normalization with the statistics of training: an affine map of each channel.
 
 use super::{Activation, Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
-use crate::bound::{FLUSH, U};
+use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
@@ -111,7 +111,8 @@ impl Operator for BatchNormalization {
         let factor = along_channels(&map.factor, x.ndim())?;
         let offset = along_channels(&map.offset, x.ndim())?;
         let bound = |&x: &f64, &error: &f64, &factor: &f64, &offset: &f64| {
-            let rounding = 3.0 * U * ((x * factor).abs() + offset.abs()) + FLUSH;
+            let flush = 3.0 * FLUSH + flushed(x) * factor.abs() + x.abs() * flushed(factor);
+            let rounding = 3.0 * U * ((x * factor).abs() + offset.abs()) + flush;
             let carried = factor.abs() * error * (1.0 + 3.0 * U);
             self.activation.error_bound(x * factor + offset, 0.0, carried + rounding)
         };

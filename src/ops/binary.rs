@@ -2,7 +2,7 @@
 
 use super::strided::{Dims, broadcast, broadcast_strides};
 use super::{Activation, Inputs, OpResult, Operator, invalid, required, unsupported};
-use crate::bound::{FLUSH, U};
+use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
@@ -91,14 +91,16 @@ impl BinaryFunction {
 
     /// The operands' errors carried through, and one rounding (five for a division, more for a power).
     fn error_bound(self, a: f64, b: f64, [error_a, error_b]: [f64; 2]) -> f64 {
+        let (error_a, error_b) = (error_a + flushed(a), error_b + flushed(b));
         let y = self.apply(a, b).abs();
         match self {
-            Add | Sub => (error_a + error_b) * (1.0 + U) + U * y,
+            Add | Sub => (error_a + error_b) * (1.0 + U) + U * y + FLUSH,
             Mul => (a.abs() * error_b + (b.abs() + error_b) * error_a) * (1.0 + U) + U * y + FLUSH,
             Div if b.abs() <= error_b => f64::INFINITY,
             Div => (error_a + y * error_b) / (b.abs() - error_b) * (1.0 + 5.0 * U) + 5.0 * U * y + FLUSH,
             PRelu => b.abs().max(1.0) * error_a + (a.abs() + error_a) * error_b + U * y + FLUSH,
-            Max | Min => error_a.max(error_b),
+            // Two subnormal numbers may compare as equal.
+            Max | Min => error_a.max(error_b) + FLUSH,
             Pow => pow_error_bound(a, b, [error_a, error_b]),
         }
     }

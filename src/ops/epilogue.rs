@@ -3,7 +3,7 @@
 
 use super::batch_normalization::{BatchNormalization, PerChannel};
 use super::{Activation, Inputs, OpResult, Pool, activation::ACTIVATIONS, optional, required};
-use crate::bound::{FLUSH, gamma};
+use crate::bound::{flush_of_products, gamma, largest};
 use crate::kernels::Part;
 use crate::part;
 use crate::plan::{Lowering, View};
@@ -151,7 +151,8 @@ impl Epilogue {
         }
         // Beside the products: a batch normalization's factor in the filters, bias and residual.
         let gamma = gamma(terms + 3);
-        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * magnitude + FLUSH);
+        let flush = flush_of_products(terms + 2, [largest(image), largest(filters) * largest(&factor).max(1.0)]);
+        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * magnitude + flush);
         let before = self.before_activation(sums(image, filters)?, inputs)?;
         let slope = slope(inputs)?;
         Zip::from(&mut error)

@@ -2,7 +2,7 @@
 
 use super::strided::{broadcast, broadcast_strides, vectors};
 use super::{Activation, Inputs, OpResult, Operator, invalid, optional, real_type, required, unsupported};
-use crate::bound::{FLUSH, gamma};
+use crate::bound::{flush_of_products, gamma, largest};
 use crate::kernels::Kernel;
 use crate::linalg::{Matrix, matmul};
 use crate::onnx::OnnxNode;
@@ -219,8 +219,9 @@ impl Operator for MatMul {
         }
         // Beside the k products: alpha, beta and the addition.
         let gamma = gamma(sizes.k + 3);
+        let flush = flush_of_products(sizes.k + 2, [largest(a), largest(b)]) * alpha.abs().max(beta.abs()).max(1.0);
         Zip::from(&mut error).and(&sum).and(&magnitude).for_each(|error, &x, &magnitude| {
-            *error = self.activation.error_bound(x, 0.0, *error + gamma * magnitude + FLUSH);
+            *error = self.activation.error_bound(x, 0.0, *error + gamma * magnitude + flush);
         });
         Ok(error)
     }

@@ -2,6 +2,7 @@
 //! make in it, and its lowering to dispatches. [`Op`] is the closed set of them.
 
 pub mod activation;
+mod activation_bound;
 pub mod batch_normalization;
 pub mod binary;
 pub mod concat;

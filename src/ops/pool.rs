@@ -112,12 +112,13 @@ impl Pool {
     pub fn carry(&self, input: &ArrayD<f64>, errors: &ArrayD<f64>) -> ArrayD<f64> {
         let worst = |plane: &[f64], window: &InWindow| window.taps.iter().map(|&at| plane[at]).fold(0.0, f64::max);
         match self.kind {
-            PoolKind::Max => self.each_window(errors, worst),
+            // Two subnormal numbers may compare as equal.
+            PoolKind::Max => self.each_window(errors, worst) + FLUSH,
             PoolKind::Average { .. } => {
                 let rounding = gamma(self.taps()) + 5.0 * U;
                 let mut carried = self.apply(errors);
                 let magnitudes = self.apply(&input.mapv(f64::abs));
-                carried.zip_mut_with(&magnitudes, |error, &mean| *error += rounding * mean + FLUSH);
+                carried.zip_mut_with(&magnitudes, |error, &mean| *error += rounding * mean + 3.0 * FLUSH);
                 carried
             }
         }

@@ -184,18 +184,19 @@ impl Operator for Reduce {
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let (input, error) = (required(inputs, 0)?.as_real()?, required(errors, 0)?);
         match self.kind {
-            ReduceKind::Max | ReduceKind::Min => self.apply(error, |row| largest(row)),
+            // Two subnormal numbers may compare as equal.
+            ReduceKind::Max | ReduceKind::Min => Ok(self.apply(error, |row| largest(row))? + FLUSH),
             ReduceKind::Sum => {
                 let [_, row, _] = self.split(input.shape());
                 let magnitude = self.apply(&(input.mapv(f64::abs) + error), |row| row.sum())?;
-                Ok(self.apply(error, |row| row.sum())? + magnitude * gamma(row) + FLUSH)
+                Ok(self.apply(error, |row| row.sum())? + magnitude * gamma(row) + 2.0 * row as f64 * FLUSH)
             }
             ReduceKind::Mean => {
                 let [_, row, _] = self.split(input.shape());
                 // The factor 1 / row is rounded, and so is the product with it.
                 let rounding = gamma(row) + 3.0 * U;
                 let magnitude = self.apply(&input.mapv(f64::abs), |row| mean(row))?;
-                Ok(self.apply(error, |row| mean(row))? + magnitude * rounding + FLUSH)
+                Ok(self.apply(error, |row| mean(row))? + magnitude * rounding + 3.0 * FLUSH)
             }
         }
     }

@@ -222,7 +222,7 @@ impl Operator for Resample {
         let old = input.shape()[self.axis];
         let taps = (0..self.size).map(|place| self.taps(place, old).len()).max().unwrap_or(0);
         let magnitude = self.apply(&(input.mapv(f64::abs) + error), f64::abs)?;
-        Ok(self.apply(error, f64::abs)? + magnitude * (gamma(taps) + U) + FLUSH)
+        Ok(self.apply(error, f64::abs)? + magnitude * (gamma(taps) + U) + 4.0 * taps as f64 * FLUSH)
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -100,7 +100,7 @@ impl Operator for Softmax {
             let sum: f64 = row.iter().map(|&at| y[at] * exponential(at)).sum();
             for &at in row {
                 let relative = (2.0 * worst).exp_m1() + exponential(at) + sum + gamma(row.len()) + 6.0 * U;
-                bound[at] = y[at] * relative * (1.0 + 1e-3) + FLUSH;
+                bound[at] = y[at] * relative * (1.0 + 1e-3) + FLUSH * (2.0 + row.len() as f64);
             }
         });
         Ok(array(input.shape(), bound)?)

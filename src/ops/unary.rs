@@ -1,7 +1,7 @@
 //! Functions of one number that are no activations: no convolution ends in one, so no pass fuses them.
 
 use super::{Inputs, OpResult, Operator, real_type, required, unsupported};
-use crate::bound::{FLUSH, U};
+use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::Part;
 use crate::onnx::OnnxNode;
 use crate::part;
@@ -74,6 +74,7 @@ impl UnaryFunction {
     /// How far the result may lie from the exact one at `x`, where that is off by at most `error`. Each function is
     /// monotone wherever it is continuous, so that the ends of the range tell what an error of the input does.
     fn error_bound(self, x: f64, error: f64) -> f64 {
+        let error = error + flushed(x);
         let y = self.apply(x);
         let carried = match self {
             Abs | Neg => error,

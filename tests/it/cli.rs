@@ -1,8 +1,8 @@
 //! The command line as a stranger meets it: exit codes, one error line and one hint, JSON with the documented keys.
 
 use crate::models::folder;
+use crate::scratch::Scratch;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 pub fn reluctor(arguments: &[&str]) -> Output {
@@ -15,27 +15,6 @@ pub fn json(arguments: &[&str]) -> Value {
     let output = reluctor(arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
-}
-
-/// A file that goes away with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn with(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("reluctor-{}-{name}", std::process::id()));
-        std::fs::write(&path, bytes).unwrap();
-        Scratch(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 fn assert_keys(value: &Value, keys: &[&str]) {

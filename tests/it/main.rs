@@ -2,6 +2,7 @@
 //!
 //! The device tests fail, and do not skip, where there is no adapter: `scripts/test` installs a software one.
 
+mod acceptance;
 mod bounds;
 mod build;
 mod cases;
@@ -11,6 +12,7 @@ mod compare;
 mod conv_definition;
 mod definition;
 mod device;
+mod faults;
 mod fusion;
 mod fusion_refusals;
 mod golden;
@@ -24,6 +26,8 @@ mod plan;
 mod pool_definition;
 mod random;
 mod readme;
+mod scratch;
+mod seeded;
 mod selftest;
 mod shaders;
 mod shapes;

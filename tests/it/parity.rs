@@ -13,10 +13,10 @@ use reluctor::plan::{Limits, plan};
 use std::collections::BTreeSet;
 
 /// A case, and the limits it is planned under.
-type Limited = (Case, Limits);
+pub type Limited = (Case, Limits);
 
 /// Everything that the parity tests run.
-fn cases() -> Vec<Limited> {
+pub fn cases() -> Vec<Limited> {
     [convolutions::cases(), elementwise::cases(), moves::cases()].concat()
 }
 

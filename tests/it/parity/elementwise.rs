@@ -43,6 +43,7 @@ fn activations() -> Build {
         Activation::LeakyRelu { alpha: 0.3 },
         Activation::Elu { alpha: 2.0 },
         Activation::Celu { alpha: 2.0 },
+        Activation::Celu { alpha: -0.5 },
         Activation::Clip { min: -0.5, max: 0.25 },
         Activation::HardSigmoid { alpha: 0.5, beta: 0.25 },
         Activation::Swish { alpha: 1.7 },

@@ -1,0 +1,271 @@
+//! No false alarm: what a right device computes is within the rounding bound, for every kernel variant, over numbers of all
+//! magnitudes.
+
+use crate::build::Case;
+use crate::device::gpu;
+use crate::parity;
+use crate::random::{Numbers, Random};
+use ndarray::IxDyn;
+use reluctor::compare::{Comparison, Mode, Tolerance};
+use reluctor::graph::{Graph, Node, ValueId};
+use reluctor::kernels::variants;
+use reluctor::ops::epilogue::slot;
+use reluctor::ops::{BinaryFunction, Op, UnaryFunction};
+use reluctor::plan::{Limits, plan};
+use reluctor::tensor::{Tensor, TensorType};
+use std::collections::BTreeMap;
+
+/// What tensors hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mixture {
+    /// Between -2 and 2.
+    Moderate,
+    /// Of magnitudes from 1e-30 to 1e30 where nothing overflows by that.
+    Wide,
+    /// Zeros of either sign, subnormal numbers and others.
+    Tiny,
+    /// So few different numbers of either sign that most sums cancel.
+    Cancelling,
+}
+
+const MIXTURES: [Mixture; 4] = [Mixture::Moderate, Mixture::Wide, Mixture::Tiny, Mixture::Cancelling];
+
+/// One node of the parity tests by itself, and the variants that compute it.
+struct Subject {
+    graph: Graph,
+    limits: Limits,
+    variants: Vec<String>,
+    elements: usize,
+}
+
+/// Subjects that a variant takes turns with, one for each round of all mixtures.
+const TURNS: usize = 8;
+
+/// Dimensions of the first operand that grow so that one run computes more.
+fn grown(op: &Op, slot: usize, shape: &[usize], rank: usize, factor: usize) -> Vec<usize> {
+    let batch = |shape: &[usize]| [&[shape[0] * factor], &shape[1..]].concat();
+    match op {
+        Op::Conv(_) | Op::ConvTranspose(_) if [slot::INPUT, slot::RESIDUAL].contains(&slot) => batch(shape),
+        Op::Binary(_) | Op::MatMul(_) if rank < 8 => [&[factor][..], &vec![1; rank - shape.len()], shape].concat(),
+        Op::Concat(_) | Op::Slice(_) | Op::Expand(_) | Op::Reshape(_) => shape.to_vec(),
+        _ if slot == 0 && !shape.is_empty() => batch(shape),
+        _ => shape.to_vec(),
+    }
+}
+
+/// A node by itself, its run-time operands `factor` times as large.
+fn alone(graph: &Graph, node: &Node, factor: usize) -> Option<Graph> {
+    let mut own = Graph { name: node.name.clone(), ..Graph::default() };
+    let rank = node.inputs.iter().flatten().map(|&id| graph.value(id).ty.shape.len()).max()?;
+    let mut inputs: Vec<Option<ValueId>> = Vec::new();
+    for (slot, id) in node.inputs.iter().enumerate() {
+        let Some(id) = *id else {
+            inputs.push(None);
+            continue;
+        };
+        let value = graph.value(id);
+        let name = format!("operand {slot}");
+        // What a function of one number is given may be a constant, since it must be positive.
+        if let Some(constant) = value.constant.as_deref().filter(|_| !matches!(node.op, Op::Unary(_))) {
+            inputs.push(Some(own.add_constant(name, constant.clone())));
+            continue;
+        }
+        // One growing operand is enough where operands broadcast.
+        let grows = !matches!(node.op, Op::Binary(_) | Op::MatMul(_)) || own.inputs.is_empty();
+        let shape = &value.ty.shape;
+        let shape = if grows { grown(&node.op, slot, shape, rank, factor) } else { shape.clone() };
+        let id = own.add_value(name, TensorType::real(shape), None);
+        own.inputs.push(id);
+        inputs.push(Some(id));
+    }
+    let types: Vec<_> = inputs.iter().map(|id| id.map(|id| &own.value(id).ty)).collect();
+    let ty = node.op.infer(&types).ok()?.remove(0);
+    let output = own.add_value(node.name.clone(), ty, None);
+    own.nodes.push(Node::new(&node.name, node.op.clone(), inputs, vec![output]));
+    own.outputs = vec![output];
+    own.validate().ok()?;
+    Some(own)
+}
+
+fn elements(graph: &Graph) -> usize {
+    graph.value(graph.outputs[0]).ty.shape.iter().product()
+}
+
+/// Every node of the parity tests that runs something, with about `elements` in its result.
+fn subjects(wanted: usize) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for (case, limits) in parity::cases() {
+        for node in &case.graph.nodes {
+            let Some(small) = alone(&case.graph, node, 1) else { continue };
+            let factor = wanted.div_ceil(elements(&small).max(1));
+            let Some(graph) = alone(&case.graph, node, factor) else { continue };
+            let plan = plan(&graph, &limits).unwrap_or_else(|error| panic!("{error}"));
+            let mut variants: Vec<String> = plan.dispatches().map(|dispatch| dispatch.variant.to_string()).collect();
+            variants.sort();
+            variants.dedup();
+            if !variants.is_empty() {
+                subjects.push(Subject { elements: elements(&graph), graph, limits: limits.clone(), variants });
+            }
+        }
+    }
+    // Those that compute most first.
+    subjects.sort_by_key(|subject| std::cmp::Reverse(subject.elements.min(wanted)));
+    subjects
+}
+
+/// Exponents of 2 between which an operand's magnitudes may lie, so that no result or sum overflows.
+fn exponents(op: &Op, slot: usize) -> [i32; 2] {
+    match (op, slot) {
+        (Op::Conv(_) | Op::ConvTranspose(_), slot::WEIGHT) => [-100, 0],
+        (Op::Conv(_) | Op::ConvTranspose(_), slot::SLOPE) => [-100, 5],
+        (Op::MatMul(_), 1) => [-100, 0],
+        (Op::BatchNormalization(_), 1) => [-60, 0],
+        (Op::BatchNormalization(_), 4) => [-10, 10],
+        (Op::Binary(binary), slot) => match (binary.function, slot) {
+            (BinaryFunction::Mul | BinaryFunction::Div, _) => [-60, 60],
+            (BinaryFunction::PRelu, 1) => [-100, 10],
+            (BinaryFunction::Pow, 0) => [-5, 5],
+            (BinaryFunction::Pow, _) => [-10, 3],
+            _ => [-100, 100],
+        },
+        (Op::Unary(unary), _) => match unary.function {
+            UnaryFunction::Exp => [-20, 5],
+            UnaryFunction::Log | UnaryFunction::Sqrt | UnaryFunction::Reciprocal => [-60, 60],
+            _ => [-100, 100],
+        },
+        _ => [-100, 100],
+    }
+}
+
+/// Whether an operand's function is defined for positive numbers, or has a pole.
+fn is_positive(op: &Op, slot: usize) -> bool {
+    match op {
+        Op::BatchNormalization(_) => slot == 4,
+        Op::Binary(binary) => [(BinaryFunction::Div, 1), (BinaryFunction::Pow, 0)].contains(&(binary.function, slot)),
+        Op::Unary(unary) => {
+            matches!(unary.function, UnaryFunction::Log | UnaryFunction::Sqrt | UnaryFunction::Reciprocal)
+        }
+        _ => false,
+    }
+}
+
+fn number(random: &mut Random, mixture: Mixture, [low, high]: [i32; 2], positive: bool) -> f32 {
+    let sign = if positive || random.below(2) == 0 { 1.0 } else { -1.0 };
+    let moderate = random.number(Numbers::Reals);
+    match mixture {
+        Mixture::Moderate | Mixture::Tiny if positive => 1.0 + moderate / 4.0,
+        Mixture::Moderate => moderate,
+        Mixture::Wide => {
+            let exponent = low + random.below((high - low) as usize) as i32;
+            sign * (exponent as f32).exp2() * (1.0 + moderate.abs() / 2.0).min(1.999)
+        }
+        Mixture::Tiny => match random.below(6) {
+            0 => sign * 0.0,
+            1 => sign * f32::from_bits(random.bits() & 0x007f_ffff),
+            2 => sign * f32::MIN_POSITIVE * (1.0 + moderate.abs()),
+            _ => moderate,
+        },
+        Mixture::Cancelling => sign * [1.0, 1.000_000_1, 3.0, 1000.1][random.below(4)],
+    }
+}
+
+/// New numbers for every operand.
+fn filled(subject: &Subject, random: &mut Random, mixture: Mixture) -> Case {
+    let mut graph = subject.graph.clone();
+    let node = graph.nodes[0].clone();
+    let mut inputs = Vec::new();
+    for (slot, id) in node.inputs.iter().enumerate() {
+        let Some(id) = *id else { continue };
+        let (range, positive) = (exponents(&node.op, slot), is_positive(&node.op, slot));
+        let shape = IxDyn(&graph.value(id).ty.shape);
+        let array = ndarray::ArrayD::from_shape_simple_fn(shape, || number(random, mixture, range, positive));
+        if graph.value(id).constant.is_some() {
+            graph.values[id.0].constant = Some(std::sync::Arc::new(Tensor::Real(array)));
+        } else {
+            inputs.push((graph.value(id).name.clone(), Tensor::Real(array)));
+        }
+    }
+    Case { graph, inputs }
+}
+
+/// What became of a variant.
+#[derive(Default)]
+struct Record {
+    elements: usize,
+    /// The largest ratio of error to bound, by mixture.
+    most: [f64; MIXTURES.len()],
+}
+
+/// Compares at least `least` elements of every variant, and returns the records and the false alarms.
+fn accept(least: usize) -> (BTreeMap<String, Record>, Vec<String>) {
+    let mut records: BTreeMap<String, Record> =
+        variants().map(|variant| (variant.to_string(), Record::default())).collect();
+    let mut by_variant: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let wanted = (least / MIXTURES.len()).min(1 << 14);
+    let subjects = subjects(wanted);
+    for (index, subject) in subjects.iter().enumerate() {
+        for variant in &subject.variants {
+            let candidates = by_variant.entry(variant.clone()).or_default();
+            // The first computes most. What computes far less would take very many rounds.
+            if candidates.first().is_none_or(|&first| 2 * subject.elements >= subjects[first].elements.min(wanted)) {
+                candidates.push(index);
+            }
+        }
+    }
+    let mut random = Random::new(11);
+    let mut alarms = Vec::new();
+    for (variant, candidates) in by_variant {
+        let turns = candidates.len().min(TURNS);
+        for round in 0.. {
+            if records[&variant].elements >= least && round % MIXTURES.len() == 0 {
+                break;
+            }
+            // From all over the list, whose neighbours are alike.
+            let turn = round / MIXTURES.len() % turns;
+            let subject = &subjects[candidates[(2 * turn + 1) * candidates.len() / (2 * turns)]];
+            let mixture = round % MIXTURES.len();
+            let case = filled(subject, &mut random, MIXTURES[mixture]);
+            let plan = plan(&case.graph, &subject.limits).unwrap_or_else(|error| panic!("{error}"));
+            let result = gpu().load(&plan).and_then(|session| session.run(&case.fed()));
+            let result = &result.unwrap_or_else(|error| panic!("{error}"))[0].1;
+            let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
+            let difference = comparison.layer(0, String::new(), result).unwrap().difference;
+            if difference.mismatched > 0 {
+                let (ratio, at) = (difference.bound_ratio, &difference.worst_index);
+                let op = &case.graph.nodes[0];
+                alarms.push(format!(
+                    "{variant}, {:?}: {ratio:.3} at {at:?}: {}, {op:?}",
+                    MIXTURES[mixture], difference.mismatched
+                ));
+            }
+            for name in &subject.variants {
+                let record = records.get_mut(name).expect("a listed variant");
+                record.elements += difference.total;
+                record.most[mixture] = record.most[mixture].max(difference.bound_ratio);
+            }
+        }
+    }
+    (records, alarms)
+}
+
+fn assert_accepted(least: usize) {
+    let (records, alarms) = accept(least);
+    for (variant, Record { elements, most }) in &records {
+        println!("{elements:>9} elements, of the bound at most {most:?}: {variant}");
+    }
+    let short: Vec<_> = records.iter().filter(|(_, record)| record.elements < least).map(|(name, _)| name).collect();
+    assert!(short.is_empty(), "too few elements of {short:?}");
+    assert!(alarms.is_empty(), "{} false alarms:\n{}", alarms.len(), alarms[..alarms.len().min(40)].join("\n"));
+}
+
+#[test]
+fn no_variant_raises_a_false_alarm_over_20_000_elements() {
+    assert_accepted(20_000);
+}
+
+/// `cargo test --release --test it over_a_million -- --ignored --nocapture`
+#[test]
+#[ignore = "takes many minutes"]
+fn no_variant_raises_a_false_alarm_over_a_million_elements() {
+    assert_accepted(1_000_000);
+}

@@ -1,0 +1,203 @@
+//! Faults that GPU kernels are known for, sown into every kernel: the comparison, as `compare` makes it, must catch each.
+//!
+//! A new kernel needs a case in [`case`], and rows in `seeded/convolutions.rs` or `seeded/others.rs`.
+
+mod convolutions;
+mod others;
+
+use crate::build::{Build, Case};
+use crate::check::planned;
+use crate::device::gpu;
+use crate::random::Numbers;
+use crate::shapes::{ConvShape, window};
+use reluctor::compare::{Comparison, Mode, Tolerance, Verdict};
+use reluctor::kernels::KERNELS;
+use reluctor::ops::epilogue::slot;
+use reluctor::ops::resample::{Coordinates, Interpolation};
+use reluctor::ops::*;
+use reluctor::plan::Plan;
+use reluctor::plan::fault::Fault;
+use reluctor::tensor::Tensor;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seed {
+    /// One tap of a filter reads its neighbour's weight.
+    TapShifted,
+    /// The last channel, or the last element, is left out.
+    TailDropped,
+    /// Each channel's bias, or offset, is its neighbour's.
+    BiasOfAnotherChannel,
+    /// LeakyRelu with a slope of 0.01 for Relu.
+    LeakyReluForRelu,
+    /// Elu for Celu.
+    EluForCelu,
+    /// The third item of a batch reads the second one's input.
+    ItemReadsAnother,
+    /// The window of a pool that takes the largest element, or a border, is off by one.
+    WindowOffByOne,
+    /// The same for a pool that takes the mean.
+    MeanWindowOffByOne,
+    /// An operand is rounded to 16 bits.
+    HalfPrecision,
+    /// The result of the run before stays.
+    StaleResult,
+}
+
+use Seed::*;
+
+/// What has a meaning for every convolution.
+const OF_CONVOLUTIONS: [Seed; 10] = [
+    TapShifted,
+    TailDropped,
+    BiasOfAnotherChannel,
+    LeakyReluForRelu,
+    EluForCelu,
+    ItemReadsAnother,
+    WindowOffByOne,
+    MeanWindowOffByOne,
+    HalfPrecision,
+    StaleResult,
+];
+
+/// What has a meaning for every kernel.
+const OF_ALL: [Seed; 4] = [TailDropped, ItemReadsAnother, HalfPrecision, StaleResult];
+
+/// A kernel's fault, as an edit of the text that the kernel is linked from.
+struct Row {
+    kernel: &'static str,
+    seed: Seed,
+    find: String,
+    replace: String,
+}
+
+fn row(kernel: &'static str, seed: Seed, find: &str, replace: &str) -> Row {
+    Row { kernel, seed, find: find.to_string(), replace: replace.to_string() }
+}
+
+/// What is loaded is rounded to 16 bits.
+fn half(kernel: &'static str, load: &str) -> Row {
+    row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float(vec2<f32>({load}, 0.0))).x"))
+}
+
+/// `place = value;` happens only where nothing is stored yet: fresh buffers are zero.
+fn stale(kernel: &'static str, place: &str, value: &str) -> Row {
+    let store = format!("{place} = {value};");
+    row(kernel, StaleResult, &store, &format!("if ({place} == 0.0) {{ {store} }}"))
+}
+
+fn rows() -> Vec<Row> {
+    convolutions::rows().into_iter().chain(others::rows()).collect()
+}
+
+/// The activation that a fault is about, or one that hides nothing.
+fn activation(seed: Seed) -> Activation {
+    match seed {
+        LeakyReluForRelu => Activation::Relu,
+        EluForCelu => Activation::Celu { alpha: 2.0 },
+        _ => Activation::LeakyRelu { alpha: 0.25 },
+    }
+}
+
+/// The pool that a fault is about.
+fn pool(seed: Seed) -> Option<Pool> {
+    let kind = match seed {
+        WindowOffByOne => PoolKind::Max,
+        MeanWindowOffByOne => PoolKind::Average { count_include_pad: false },
+        _ => return None,
+    };
+    Some(Pool { kind, window: window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]), ceil: false })
+}
+
+/// An image batch of three.
+const IMAGES: [usize; 4] = [3, 3, 7, 13];
+
+/// Something that the kernel computes, with what the fault is about in it.
+fn case(kernel: &str, seed: Seed) -> Case {
+    let mut build = Build::new(seed as u64);
+    let activation = activation(seed);
+    let (batch, in_c, image) = (IMAGES[0], IMAGES[1], [IMAGES[2], IMAGES[3]]);
+    let three = ConvShape { batch, in_c, out_c: 3, groups: 1, image, window: window([3, 3], [2, 1], [1, 1], [1; 4]) };
+    let epilogue = Epilogue { activation, pool: pool(seed), ..Epilogue::default() };
+    let y = match kernel {
+        "conv_direct" => conv(&mut build, three.filters(), three.conv(epilogue)),
+        // Seven channels: the second tile has three.
+        "conv_tile" => conv(&mut build, [7, 3, 3, 3], three.conv(epilogue)),
+        "conv_transpose_direct" => conv(&mut build, three.transposed_filters(), three.conv_transpose(epilogue)),
+        other => return others::case(build, other, seed, activation),
+    };
+    build.done(&[y])
+}
+
+fn conv(build: &mut Build, filters: [usize; 4], op: impl Into<Op>) -> reluctor::graph::ValueId {
+    let op = op.into();
+    let out_c = if matches!(op, Op::Conv(_)) { filters[0] } else { filters[1] };
+    let mut inputs = vec![None; slot::BIAS + 1];
+    inputs[slot::INPUT] = Some(build.input(&IMAGES));
+    inputs[slot::WEIGHT] = Some(build.constant(&filters));
+    inputs[slot::BIAS] = Some(build.constant(&[out_c]));
+    build.node("conv", op, &inputs)
+}
+
+/// What `compare` says of the second run of a plan, whose first one had other inputs.
+fn verdict(case: &Case, plan: &Plan) -> Verdict {
+    let session = gpu().load(plan).unwrap_or_else(|error| panic!("{error}"));
+    let mut random = crate::random::Random::new(77);
+    let other = |(name, tensor): &(String, Tensor)| (name.clone(), random.tensor(Numbers::Reals, tensor.shape()));
+    let earlier: Vec<(String, Tensor)> = case.inputs.iter().map(other).collect();
+    session.run(&Case { inputs: earlier, graph: case.graph.clone() }.fed()).unwrap();
+
+    let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
+    let mut worst = Verdict::Identical;
+    let mut judge = |step: usize, outputs: Vec<Tensor>| {
+        let layer = comparison.layer(plan.steps[step].node, String::new(), &outputs[0])?;
+        worst = worst.max(layer.difference.verdict);
+        Ok(())
+    };
+    session.run_stepwise(&case.fed(), &mut judge).unwrap();
+    worst
+}
+
+/// Each row whose fault goes unnoticed, or whose kernel is found guilty without it.
+fn unnoticed(rows: Vec<Row>) -> Vec<String> {
+    let mut unnoticed = Vec::new();
+    for Row { kernel, seed, find, replace } in rows {
+        let case = case(kernel, seed);
+        let clean = planned(&case);
+        assert!(
+            clean.dispatches().any(|dispatch| dispatch.variant.kernel.name == kernel),
+            "{kernel} {seed:?}: {clean}"
+        );
+        if verdict(&case, &clean) == Verdict::Mismatch {
+            unnoticed.push(format!("{kernel} is wrong without {seed:?}"));
+        }
+        let mut spoilt = clean;
+        let fault = Fault { node: None, find, replace };
+        spoilt.inject(&fault).unwrap_or_else(|error| panic!("{kernel} {seed:?}: {error}"));
+        if verdict(&case, &spoilt) != Verdict::Mismatch {
+            unnoticed.push(format!("{kernel} with {seed:?}: {} => {}", fault.find, fault.replace));
+        }
+    }
+    unnoticed
+}
+
+#[test]
+fn every_fault_sown_into_a_convolution_is_caught() {
+    assert_eq!(unnoticed(convolutions::rows()), Vec::<String>::new());
+}
+
+#[test]
+fn every_fault_sown_into_another_kernel_is_caught() {
+    assert_eq!(unnoticed(others::rows()), Vec::<String>::new());
+}
+
+#[test]
+fn every_kernel_has_each_fault_that_has_a_meaning_for_it() {
+    let rows = rows();
+    for kernel in KERNELS {
+        let wanted = if kernel.name.starts_with("conv") { &OF_CONVOLUTIONS[..] } else { &OF_ALL };
+        let has = |seed: &Seed| rows.iter().any(|row| row.kernel == kernel.name && row.seed == *seed);
+        let missing: Vec<_> = wanted.iter().filter(|seed| !has(seed)).collect();
+        assert!(missing.is_empty(), "{} has no row for {missing:?}", kernel.name);
+    }
+}

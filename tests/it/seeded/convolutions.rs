@@ -1,0 +1,52 @@
+//! What can go wrong in convolutions. The parts are shared, and so are most edits.
+
+use super::{Row, Seed::*, half, row, stale};
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kernel in ["conv_direct", "conv_tile", "conv_transpose_direct"] {
+        rows.extend(shared(kernel));
+    }
+    rows.extend(one_element_an_invocation("conv_direct", "input[line + u32(ix)]"));
+    rows.extend(one_element_an_invocation("conv_transpose_direct", "input[line + ix]"));
+    rows.extend(tile("conv_tile"));
+    rows
+}
+
+/// In the parts that every convolution is linked with.
+fn shared(kernel: &'static str) -> [Row; 5] {
+    let window = ["p.pool.dilation_w) - p.pool.pad_left;", "p.pool.dilation_w) - p.pool.pad_left + 1;"];
+    [
+        row(kernel, LeakyReluForRelu, "select(x, 0.0, x < 0.0)", "select(x, 0.01 * x, x < 0.0)"),
+        row(kernel, EluForCelu, "expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"),
+        row(kernel, ItemReadsAnother, "let first_ic = n * p.in_c", "let first_ic = min(n, 1u) * p.in_c"),
+        row(kernel, WindowOffByOne, window[0], window[1]),
+        row(kernel, MeanWindowOffByOne, window[0], window[1]),
+    ]
+}
+
+fn one_element_an_invocation(kernel: &'static str, load: &str) -> Vec<Row> {
+    let [weight, bias] = ["weights[filter_line + kx]", "weights[p.bias_at + oc - p.first_c]"];
+    vec![
+        row(kernel, TapShifted, weight, "weights[filter_line + select(kx, 2u, kx == 1u)]"),
+        row(kernel, TailDropped, "ic < p.ic_end;", "ic < p.ic_end - 1u;"),
+        row(kernel, TailDropped, "if (index >= p.count) {", "if (index >= p.count - 1u) {"),
+        row(kernel, BiasOfAnotherChannel, bias, "weights[p.bias_at + (oc + 1u) % p.count_c]"),
+        half(kernel, load),
+        half(kernel, weight),
+        stale(kernel, "output[to.at]", "element(to.n, to.c, to.y, to.x)"),
+    ]
+}
+
+fn tile(kernel: &'static str) -> Vec<Row> {
+    let bias = "let at = oc - p.first_c;\n    return weights[p.bias_at";
+    let value = "finish(sum[i], n, oc, pixel / p.out_w, pixel % p.out_w)";
+    vec![
+        row(kernel, TapShifted, "weights[filter_at]", "weights[filter_at + select(0u, 1u, kx == 1u)]"),
+        row(kernel, TailDropped, "ic < p.in_c_per_group;", "ic < p.in_c_per_group - 1u;"),
+        row(kernel, TailDropped, "p.count_c - block * 4u", "p.count_c - 1u - block * 4u"),
+        row(kernel, BiasOfAnotherChannel, bias, &bias.replace("oc - p.first_c", "(oc + 1u) % p.count_c")),
+        half(kernel, "input[index]"),
+        stale(kernel, "output[at]", value),
+    ]
+}

@@ -1,0 +1,174 @@
+//! What can go wrong in the kernels that are no convolutions.
+
+use super::*;
+
+const RELU: [&str; 2] = ["select(x, 0.0, x < 0.0)", "select(x, 0.01 * x, x < 0.0)"];
+const CELU: [&str; 2] = ["expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"];
+const TAIL: [&str; 2] = ["if (index >= p.count) {", "if (index >= p.count - 1u) {"];
+
+/// Something that the kernel computes.
+pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) -> Case {
+    let x = if kernel == "matmul_direct" { build.input(&[3, 5, 17]) } else { build.input(&IMAGES) };
+    let channels = |build: &mut Build| Some(build.constant(&[3]));
+    let (op, more): (Op, _) = match kernel {
+        "pool_window" => (pool(seed).or(pool(WindowOffByOne)).unwrap().into(), vec![]),
+        "matmul_direct" => {
+            let factors = [17, 9];
+            let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation };
+            (op.into(), vec![Some(build.constant(&factors)), Some(build.constant(&[9]))])
+        }
+        "activation_each" => (Activate { activation }.into(), vec![]),
+        "binary_each" => {
+            let op = Binary { function: BinaryFunction::Add, activation };
+            (op.into(), vec![Some(build.constant(&[3, 1, 1]))])
+        }
+        "channel_affine" => {
+            let statistics = [(); 3].map(|()| channels(&mut build));
+            let variance = Some(build.positive(&[3]));
+            (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
+        }
+        "reduce_rows" => (Reduce { kind: ReduceKind::Mean, axes: 2..4 }.into(), vec![]),
+        "softmax_rows" => (Softmax { axes: 2..4 }.into(), vec![]),
+        "copy_strided" => (Transpose { permutation: vec![0, 2, 3, 1] }.into(), vec![]),
+        "pad_each" => {
+            (Pad { mode: PadMode::Constant(1.5), begin: vec![0, 0, 1, 2], end: vec![0, 0, 2, 1] }.into(), vec![])
+        }
+        "resample_axis" => {
+            let (coordinates, interpolation) = (Coordinates::HalfPixel, Interpolation::Linear);
+            let (antialias, exclude_outside) = (false, false);
+            let (axis, size, scale) = (3, 26, 2.0);
+            let op = Resample { axis, size, scale, coordinates, interpolation, antialias, exclude_outside };
+            (op.into(), vec![])
+        }
+        other => panic!("no case for {other}"),
+    };
+    let y = build.node("node", op, &[&[Some(x)][..], &more].concat());
+    build.done(&[y])
+}
+
+pub fn rows() -> Vec<Row> {
+    [pool_window(), matmul(), each("activation_each", "input[index]"), binary(), affine(), rows_of(), moves()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn pool_window() -> Vec<Row> {
+    let kernel = "pool_window";
+    let load = "input[((n * p.out_c + c) * p.out_h + y) * p.out_w + x]";
+    let shifted = "p.pool.dilation_w) - p.pool.pad_left + 1;";
+    vec![
+        row(kernel, TailDropped, TAIL[0], TAIL[1]),
+        row(kernel, ItemReadsAnother, load, &load.replace("n *", "min(n, 1u) *")),
+        row(kernel, WindowOffByOne, "p.pool.dilation_w) - p.pool.pad_left;", shifted),
+        row(kernel, MeanWindowOffByOne, "p.pool.dilation_w) - p.pool.pad_left;", shifted),
+        half(kernel, load),
+        stale(kernel, "output[to.at]", "most"),
+    ]
+}
+
+fn matmul() -> Vec<Row> {
+    let kernel = "matmul_direct";
+    vec![
+        row(kernel, TapShifted, "b + k * p.b_row", "b + select(k, 3u, k == 2u) * p.b_row"),
+        row(kernel, TailDropped, "k < p.k_end;", "k < p.k_end - 1u;"),
+        row(kernel, TailDropped, TAIL[0], TAIL[1]),
+        row(kernel, BiasOfAnotherChannel, "column * p.c_column", "(column + 1u) % p.n * p.c_column"),
+        row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
+        row(kernel, EluForCelu, CELU[0], CELU[1]),
+        row(kernel, ItemReadsAnother, "var rest = batch;", "var rest = min(batch, 1u);"),
+        half(kernel, "input_a[a + k * p.a_column]"),
+        half(kernel, "input_b[b + k * p.b_row]"),
+        stale(kernel, "output[to]", "sum"),
+    ]
+}
+
+/// Kernels that compute one element from one, which `load` reads.
+fn each(kernel: &'static str, load: &str) -> Vec<Row> {
+    let item = "index - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))";
+    let (tail, value) = match kernel {
+        "activation_each" => (["if (index < p.count) {", "if (index < p.count - 1u) {"], "activate(input[index], "),
+        _ => (TAIL, "activate(y, "),
+    };
+    vec![
+        row(kernel, TailDropped, tail[0], tail[1]),
+        row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
+        row(kernel, EluForCelu, CELU[0], CELU[1]),
+        row(kernel, ItemReadsAnother, load, &load.replace("index", item)),
+        half(kernel, load),
+        stale(kernel, "output[index]", &format!("{value}p.activation_a, p.activation_b)")),
+    ]
+}
+
+fn affine() -> Vec<Row> {
+    let kernel = "channel_affine";
+    let mut rows = each(kernel, "input[index]");
+    rows.push(row(kernel, TapShifted, "per_channel[c]", "per_channel[(c + 1u) % p.channels]"));
+    let offset = "per_channel[p.channels + c]";
+    rows.push(row(kernel, BiasOfAnotherChannel, offset, "per_channel[p.channels + (c + 1u) % p.channels]"));
+    rows
+}
+
+fn binary() -> Vec<Row> {
+    let kernel = "binary_each";
+    let item = "input_a[a - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))]";
+    vec![
+        row(kernel, TailDropped, TAIL[0], TAIL[1]),
+        row(kernel, BiasOfAnotherChannel, "input_b[b]", "input_b[(b + 1u) % 3u]"),
+        row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
+        row(kernel, EluForCelu, CELU[0], CELU[1]),
+        row(kernel, ItemReadsAnother, "input_a[a]", item),
+        half(kernel, "input_a[a]"),
+        half(kernel, "input_b[b]"),
+        stale(kernel, "output[index]", "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)"),
+    ]
+}
+
+/// Nine rows, three for each item.
+fn rows_of() -> Vec<Row> {
+    let item = ["let start = index / p.inner", "let start = select(index, index - 3u, index >= 6u) / p.inner"];
+    let summed = "r < p.row; r += WORKGROUP) {\n        sum +=";
+    vec![
+        row("reduce_rows", TailDropped, "r < p.row;", "r < p.row - 1u;"),
+        row("reduce_rows", ItemReadsAnother, item[0], item[1]),
+        half("reduce_rows", "input[start + r * p.inner]"),
+        stale("reduce_rows", "output[index]", "complete(partial[0])"),
+        row("softmax_rows", TailDropped, summed, &summed.replace("p.row", "p.row - 1u")),
+        row("softmax_rows", ItemReadsAnother, item[0], item[1]),
+        half("softmax_rows", "input[at]"),
+        stale("softmax_rows", "output[at]", "exp(input[at] - most) / sum"),
+    ]
+}
+
+fn moves() -> Vec<Row> {
+    let outer = "index / (p.inner * p.out_size)";
+    let of_another = format!("select({outer}, {outer} - 21u, {outer} >= 42u)");
+    vec![
+        row("copy_strided", TailDropped, TAIL[0], TAIL[1]),
+        // An item has 273 elements.
+        row(
+            "copy_strided",
+            ItemReadsAnother,
+            "input[from_at]",
+            "input[select(from_at, from_at - 273, from_at >= 546)]",
+        ),
+        half("copy_strided", "input[from_at]"),
+        stale("copy_strided", "output[to_at]", "input[from_at]"),
+        row("pad_each", TailDropped, TAIL[0], TAIL[1]),
+        // Right-aligned in eight dimensions, the batch is the fifth and the columns are the eighth.
+        row(
+            "pad_each",
+            ItemReadsAnother,
+            "source_index(place,",
+            "source_index(select(place, min(place, 1), axis == 5u),",
+        ),
+        row("pad_each", WindowOffByOne, "source_index(place,", "source_index(place + select(0, 1, axis == 8u),"),
+        half("pad_each", "input[from_at]"),
+        stale("pad_each", "output[index]", "value"),
+        row("resample_axis", TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
+        row("resample_axis", TailDropped, TAIL[0], TAIL[1]),
+        row("resample_axis", ItemReadsAnother, outer, &of_another),
+        half("resample_axis", "input[start + u32(table[at]) * p.inner]"),
+        stale("resample_axis", "output[index]", "sum"),
+    ]
+}
