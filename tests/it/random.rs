@@ -19,6 +19,11 @@ impl Random {
         Random(reluctor::random::Random::new(seed))
     }
 
+    /// 32 random bits.
+    pub fn bits(&mut self) -> u32 {
+        (self.0.bits() >> 32) as u32
+    }
+
     /// From 0 to `end`, without it.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.below(end)
