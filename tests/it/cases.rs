@@ -55,33 +55,18 @@ impl Tolerance {
     }
 }
 
-/// Which inputs stay open until the network runs. The others are bound, as weights, shapes and axes are in a network: the
-/// cases of ONNX have them as inputs of the graph. Integers and truth values are always bound.
-#[derive(Clone, Copy)]
-pub enum Open {
-    EveryReal,
-    FirstReal,
-    Nothing,
-}
-
-impl Open {
-    fn split(self, inputs: &[(String, Tensor)]) -> (Bindings, Vec<(&str, &Tensor)>) {
-        let (mut bindings, mut open) = (Bindings::default(), Vec::new());
-        for (name, tensor) in inputs {
-            let stays = match self {
-                Open::EveryReal => tensor.kind() == Kind::Real,
-                Open::FirstReal => tensor.kind() == Kind::Real && open.is_empty(),
-                Open::Nothing => false,
-            };
-            if stays {
-                bindings.shapes.insert(name.clone(), tensor.shape().to_vec());
-                open.push((name.as_str(), tensor));
-            } else {
-                bindings.constants.insert(name.clone(), tensor.clone());
-            }
+/// Reals stay open until the network runs; integers and truth values are bound.
+fn split(inputs: &[(String, Tensor)]) -> (Bindings, Vec<(&str, &Tensor)>) {
+    let (mut bindings, mut open) = (Bindings::default(), Vec::new());
+    for (name, tensor) in inputs {
+        if tensor.kind() == Kind::Real {
+            bindings.shapes.insert(name.clone(), tensor.shape().to_vec());
+            open.push((name.as_str(), tensor));
+        } else {
+            bindings.constants.insert(name.clone(), tensor.clone());
         }
-        (bindings, open)
     }
+    (bindings, open)
 }
 
 /// What a run gave, and how many dispatches it took.
@@ -98,25 +83,18 @@ fn run(graph: &Graph, inputs: &[(&str, &Tensor)], on: On) -> Result<Computed, Er
     Ok(Computed { dispatches: plan.dispatches().count(), results: gpu().load(&plan)?.run(inputs)? })
 }
 
-/// Runs with the first choice of open inputs that the engine takes, all fusions allowed.
-pub fn computed(model: &Model, inputs: &[(String, Tensor)], choices: &[Open], on: On) -> Result<Computed, Error> {
-    let mut refused = None;
-    for open in choices {
-        let (bindings, given) = open.split(inputs);
-        let graph = model.graph(&bindings).and_then(|graph| optimize(graph, &Fusion::all()));
-        match graph.and_then(|graph| run(&graph, &given, on)) {
-            Err(error @ Error::Unsupported { .. }) => refused = Some(error),
-            other => return other,
-        }
-    }
-    Err(refused.expect("one attempt at least"))
+/// Runs with all fusions allowed.
+pub fn computed(model: &Model, inputs: &[(String, Tensor)], on: On) -> Result<Computed, Error> {
+    let (bindings, given) = split(inputs);
+    let graph = model.graph(&bindings).and_then(|graph| optimize(graph, &Fusion::all()))?;
+    run(&graph, &given, on)
 }
 
 /// Runs a model on each set of inputs and holds what it gives against the outputs.
-pub fn outcome(model: &Model, sets: &[DataSet], choices: &[Open], on: On, tolerance: Tolerance) -> Outcome {
+pub fn outcome(model: &Model, sets: &[DataSet], on: On, tolerance: Tolerance) -> Outcome {
     let mut dispatches = 0;
     for set in sets {
-        match computed(model, &set.inputs, choices, on) {
+        match computed(model, &set.inputs, on) {
             Ok(computed) => {
                 if let Some(difference) = difference(&computed.results, &set.outputs, tolerance) {
                     return Outcome::Wrong(difference);

@@ -20,11 +20,15 @@ fn tally(on: On) -> Tally {
     for case in CASES.lines() {
         let tolerance = suite::usual_tolerance(gpu.is_some());
         let report = suite::run(case, &folder().join(case), gpu, &Fusion::all(), tolerance);
-        tally.add(case, on, match report.verdict {
-            Verdict::Passed => Outcome::Passed(report.dispatches.unwrap_or(0)),
-            Verdict::Unsupported => Outcome::Unsupported(report.reason.unwrap_or_default()),
-            Verdict::Wrong => Outcome::Wrong(report.reason.unwrap_or_default()),
-        });
+        tally.add(
+            case,
+            on,
+            match report.verdict {
+                Verdict::Passed => Outcome::Passed(report.dispatches.unwrap_or(0)),
+                Verdict::Unsupported => Outcome::Unsupported(report.reason.unwrap_or_default()),
+                Verdict::Wrong => Outcome::Wrong(report.reason.unwrap_or_default()),
+            },
+        );
     }
     println!("suite on {on}: {tally}");
     tally
