@@ -190,7 +190,9 @@ impl Activation {
             let [low, high] = [self.apply(x - error, slope), self.apply(x + error, slope)];
             return (y - low).abs().max((high - y).abs()) + U * y.abs();
         }
-        self.lipschitz(x, slope, error) * error + self.rounding(x.abs() + error, y.abs()) + FLUSH
+        let (lipschitz, furthest) = (self.lipschitz(x, slope, error), x.abs() + error);
+        // What is flushed may be a factor of x, such as GELU's of a number far below zero, or of alpha.
+        lipschitz * error + self.rounding(furthest, y.abs()) + FLUSH * furthest.max(lipschitz).max(1.0)
     }
 
     /// The largest slope within `error` of `x`. Smooth maxima, rounded up: Mish 1.0888, GELU 1.1290, SiLU 1.0999.
@@ -364,6 +366,17 @@ mod tests {
     fn each_activation_keeps_nan() {
         for activation in ACTIVATIONS {
             assert!(activation.apply(f64::NAN, 0.25).is_nan(), "{activation:?}");
+        }
+    }
+
+    /// All of the exact result may then be missing.
+    #[test]
+    fn a_factor_that_a_device_flushes_to_zero_is_within_the_bound() {
+        for (activation, x) in
+            [(GeluTanh, -10.024_91f64), (Swish { alpha: 1.0 }, -88.0), (Swish { alpha: 0.05 }, -1_760.0), (Mish, -90.0)]
+        {
+            let y: f64 = activation.apply(x, 0.0).abs();
+            assert!(y > FLUSH && y <= activation.error_bound(x, 0.0, 0.0), "{activation:?} of {x} is {y:e}");
         }
     }
 
