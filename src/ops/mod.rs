@@ -100,6 +100,12 @@ pub(crate) fn unsupported<T>(reason: impl fmt::Display) -> OpResult<T> {
     Err(Problem::Unsupported(reason.to_string()))
 }
 
+/// Where there is no bound on an input, its product with a zero is NaN, against which no error would be too large and out of
+/// which no maximum would come right.
+fn no_bound_for_nan(bound: f64) -> f64 {
+    if bound.is_nan() { f64::INFINITY } else { bound }
+}
+
 /// A node's inputs, by slot.
 pub type Inputs<'a, T> = [Option<&'a Tensor<T>>];
 
@@ -166,7 +172,8 @@ macro_rules! operators {
                 inputs: &Inputs<f64>,
                 errors: &[Option<&ArrayD<f64>>],
             ) -> OpResult<ArrayD<f64>> {
-                match self { $(Op::$operator(operator) => operator.error_bound(inputs, errors)),* }
+                let bound = match self { $(Op::$operator(operator) => operator.error_bound(inputs, errors)?),* };
+                Ok(bound.mapv_into(no_bound_for_nan))
             }
 
             /// See [`Operator::lower`].
@@ -267,4 +274,19 @@ pub(crate) fn axis(axis: i64, rank: usize) -> OpResult<usize> {
         return Ok(from_start as usize);
     }
     invalid(format!("axis {axis} is outside a tensor of rank {rank}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::array;
+
+    #[test]
+    fn a_bound_that_is_no_number_is_no_bound() {
+        let real = |values: [f64; 2]| array(&[2], values.to_vec()).unwrap();
+        let (x, error) = (Tensor::Real(real([0.0, 1.0])), real([f64::INFINITY, 0.0]));
+        let square: Op = Binary::plain(BinaryFunction::Mul).into();
+        let bound = square.error_bound(&[Some(&x), Some(&x)], &[Some(&error), Some(&error)]).unwrap();
+        assert!(bound[[0]] == f64::INFINITY && bound[[1]] < 1e-6, "{bound}");
+    }
 }

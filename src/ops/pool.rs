@@ -110,7 +110,7 @@ impl Pool {
     /// Carries the errors of an input to the pooled result: a maximum is off by no more than its worst element; a mean by
     /// the mean of the errors, its sum's rounding and its division's (5 U).
     pub fn carry(&self, input: &ArrayD<f64>, errors: &ArrayD<f64>) -> ArrayD<f64> {
-        let worst = |plane: &[f64], window: &InWindow| window.taps.iter().map(|&at| plane[at]).fold(0.0, f64::max);
+        let worst = |plane: &[f64], window: &InWindow| window.taps.iter().map(|&at| plane[at]).fold(0.0, maximum);
         match self.kind {
             // Two subnormal numbers may compare as equal.
             PoolKind::Max => self.each_window(errors, worst) + FLUSH,

@@ -16,6 +16,8 @@ const CHANNELS: [usize; 18] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33
 const SIZES: [usize; 11] = [1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17];
 /// Nodes at most.
 const LAYERS: usize = 8;
+/// The largest number among the inputs, where it is not 2: functions have other branches far from zero and close to it.
+const LARGEST: [f32; 3] = [0.01, 50.0, 1000.0];
 /// Elements of a tensor at most: software devices are slow, and small networks are the ones to read.
 const ELEMENTS: usize = 1 << 15;
 /// Multiply-adds of a node at most.
@@ -64,7 +66,8 @@ impl Generator {
             _ => vec![batch, *random.pick(&CHANNELS), *random.pick(&SIZES), *random.pick(&SIZES)],
         };
         let inputs: Vec<(Id, Shape)> = (0..random.between(1, 2)).map(|id| (id, shape.clone())).collect();
-        let network = Network { seed, numbers, inputs, layers: Vec::new() };
+        let largest = if random.once_in(4) { *random.pick(&LARGEST) } else { 2.0 };
+        let network = Network { seed, numbers, largest, inputs, layers: Vec::new() };
         let types = network.types().expect("a network without nodes has no node to refuse");
         Generator { random, network, types, refused: Vec::new(), broken: false }
     }

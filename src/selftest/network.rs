@@ -33,6 +33,8 @@ pub struct Network {
     pub seed: u64,
     /// Of which kind they are.
     pub numbers: Numbers,
+    /// Reals among its inputs lie between this and its negative.
+    pub largest: f32,
     /// What it is given; all have the same batch.
     pub inputs: Vec<(Id, Shape)>,
     /// Its nodes, each after those that it reads. What no node reads is an output.
@@ -112,7 +114,7 @@ impl Network {
         let mut inputs = Vec::new();
         for (id, shape) in &self.inputs {
             builder.input(&name(*id), &types[id]);
-            inputs.push((name(*id), self.contents(*id, 0, shape, &(-2.0..2.0))?));
+            inputs.push((name(*id), self.contents(*id, 0, shape, &(-self.largest..self.largest))?));
         }
         for layer in &self.layers {
             self.add(layer, &types, &mut builder)?;
@@ -212,7 +214,12 @@ impl Network {
     fn contents(&self, id: Id, slot: usize, shape: &[usize], range: &Range<f32>) -> Result<Tensor> {
         let mut random = Random::new(self.seed ^ Random::new((id * 16 + slot) as u64).bits());
         if self.numbers == Numbers::Reals {
-            return random.tensor(shape, range);
+            let mut tensor = random.tensor(shape, range)?;
+            if let (true, Tensor::Real(array)) = (range.start < 0.0, &mut tensor) {
+                // Functions have their corners at zero, which no uniform number hits.
+                array.iter_mut().filter(|_| random.once_in(16)).for_each(|x| *x = 0.0f32.copysign(*x));
+            }
+            return Ok(tensor);
         }
         let whole = |_| random.between(0, 4) as f32 - 2.0;
         let numbers: Vec<f32> = (0..checked_len(shape)?).map(whole).collect();
@@ -334,7 +341,7 @@ fn result_name(id: Id, result: usize) -> String {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, shape) in &self.inputs {
-            writeln!(f, "{} = input {}", name(*id), format_shape(shape))?;
+            writeln!(f, "{} = input {} of {:?} up to {}", name(*id), format_shape(shape), self.numbers, self.largest)?;
         }
         self.layers.iter().try_for_each(|layer| writeln!(f, "{layer}"))
     }

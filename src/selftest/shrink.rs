@@ -30,6 +30,7 @@ fn smaller(network: &Network) -> Vec<Network> {
     all.extend(network.layers.iter().filter_map(|layer| given(network, layer.id)));
     all.extend(network.layers.iter().map(|layer| without(network, layer)));
     all.extend(smaller_inputs(network));
+    all.push(Network { largest: 2.0, ..network.clone() });
     for (at, layer) in network.layers.iter().enumerate() {
         all.extend(plainer(layer).into_iter().map(|layer| {
             let mut changed = network.clone();
