@@ -133,12 +133,7 @@ fn fill(
 type Computed = (Vec<(String, Tensor)>, Option<usize>);
 
 /// Runs with as many inputs open as the engine takes.
-fn computed(
-    model: &Model,
-    inputs: &[(&str, Tensor)],
-    gpu: Option<&Gpu>,
-    fusion: &Fusion,
-) -> Result<Computed> {
+fn computed(model: &Model, inputs: &[(&str, Tensor)], gpu: Option<&Gpu>, fusion: &Fusion) -> Result<Computed> {
     let kinds: Vec<Kind> = inputs.iter().map(|(_, tensor)| tensor.kind()).collect();
     with_most_open(&kinds, |open| {
         let (mut bindings, mut given) = (Bindings::default(), Vec::new());
