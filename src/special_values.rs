@@ -1,11 +1,12 @@
 //! How a device treats NaN, infinities, negative zero and subnormal numbers, by trying it. WGSL leaves all of that open:
 //! an implementation may assume that there are none (W3C, WebGPU Shading Language, "Differences from IEEE-754").
 //!
-//! What the engine promises is narrower. Its kernels choose by comparisons and never rely on `min` and `max` where a NaN
-//! must survive, so that on a device whose comparisons with NaN are IEEE 754's each activation and pool gives NaN for NaN, as
-//! the reference does. On a device that reports otherwise below, a NaN may become a number; a comparison shows it as a
-//! mismatch, since a mismatch of kind always is one. Subnormal results may be flushed to zero anywhere: each bound has a term
-//! for that ([`crate::bound::FLUSH`]).
+//! What the engine promises is narrower. Activations choose by comparison with a number and never rely on `min` or `max` where
+//! a NaN must survive: on a device that [keeps a NaN](SpecialValues::keeps_nan) through that, each gives NaN for NaN and the
+//! reference's results for infinities. A maximum (max pool, ReduceMax, Max) passes a NaN on where the device
+//! [tells one](SpecialValues::tells_nan) by `x != x`. Mesa 22.3's software Vulkan keeps NaN, but takes `x != x` for false: there
+//! a maximum passes over a NaN. A comparison never hides that, since a mismatch of kind is always a mismatch. Subnormal results
+//! may be flushed to zero anywhere: each bound has a term for that ([`crate::bound::FLUSH`]).
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -33,10 +34,10 @@ static PROBE: Kernel = Kernel {
 const SUBNORMAL: f32 = f32::MIN_POSITIVE / 4.0;
 
 /// What the shader reads, in its order.
-const INPUTS: [f32; 8] = [f32::NAN, f32::INFINITY, -0.0, SUBNORMAL, f32::MIN_POSITIVE, 1.0, 0.0, 0.5];
+const INPUTS: [f32; 9] = [f32::NAN, f32::INFINITY, -0.0, SUBNORMAL, f32::MIN_POSITIVE, 1.0, 0.0, 0.5, f32::INFINITY];
 
 /// What is tried, in the shader's order, and what IEEE 754 says; its functions `min` and `max` come in two kinds.
-const TRIED: [(&str, Option<f32>); 20] = [
+const TRIED: [(&str, Option<f32>); 21] = [
     ("NaN stored", Some(f32::NAN)),
     ("max(NaN, 1)", None),
     ("max(1, NaN)", None),
@@ -57,6 +58,7 @@ const TRIED: [(&str, Option<f32>); 20] = [
     ("subnormal stored", Some(SUBNORMAL)),
     ("subnormal * 1", Some(SUBNORMAL)),
     ("smallest normal / 2", Some(f32::MIN_POSITIVE / 2.0)),
+    ("NaN told by its bits", Some(1.0)),
 ];
 
 /// One thing that was tried.
@@ -100,10 +102,15 @@ impl SpecialValues {
         self.0.iter().find(|observation| observation.tried == tried).map(|observation| observation.result)
     }
 
-    /// Whether a NaN survives the choices by comparison that the kernels make.
+    /// Whether a NaN survives a choice by comparison with a number, as every activation makes it.
     pub fn keeps_nan(&self) -> bool {
-        let nan = |observation: &&Observation| observation.tried.contains("NaN");
-        self.0.iter().filter(nan).all(Observation::is_ieee)
+        let needed = ["NaN stored", "NaN < 1", "select(NaN, 0, NaN < 0)", "NaN * 0"];
+        self.0.iter().filter(|observation| needed.contains(&observation.tried)).all(Observation::is_ieee)
+    }
+
+    /// Whether a NaN is told by its being unlike itself, as a maximum does that must keep it.
+    pub fn tells_nan(&self) -> bool {
+        self.result("NaN != NaN") == Some(1.0)
     }
 }
 
