@@ -1,15 +1,98 @@
 //! How far an f32 result may lie from the exact one without computing another function.
 //!
-//! The model is the standard one (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 2.2): each
-//! operation returns `(x op y)(1 + d)` with `|d| <= u`, u = 2^-24. A sum of n rounded products, in any order, is then off by
-//! at most `gamma_n * sum |x_i| |w_i|`, `gamma_n = n u / (1 - n u)` (section 3.1): any order covers tiles, vectors, split sums
-//! and fused multiply-adds alike. The magnitude sum comes from the same operator run on absolute values, in f64.
+//! A comparison needs to know, for each element, how large an error rounding alone can make. A fixed tolerance does not tell:
+//! the sum of 4,608 products may be off by a thousand times what a single one may. Each operator therefore states a bound of
+//! its own (`Operator::error_bound`), computed in f64 beside the reference. An error above the bound is proof that the device
+//! computed another function; an error below it is none of the opposite, but the bound is close enough to catch a wrong tap,
+//! a wrong channel or 16-bit storage (`tests/it/mutants.rs`).
 //!
-//! Each operator's `error_bound` takes bounds on its inputs' errors, carries them through (a convolution by its absolute
-//! weights, an activation by its Lipschitz constant, a maximum by the largest in its window) and adds its own rounding.
-//! Functions are good to what WGSL promises of them (W3C, WebGPU Shading Language, section "Floating point accuracy"):
-//! division 2.5 ULP, `exp` 3 + 2|x| ULP, square root as 1/inverseSqrt; one ULP is at most 2u relative.
-//! The reference's own rounding in f64 is 2^-29 of that of f32, well within the slack of counting each step in full.
+//! The derivation follows N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, SIAM 2002; section
+//! numbers are that book's.
+//!
+//! # The model of rounding
+//!
+//! Each operation returns `(x op y)(1 + d)` with `|d| <= u`, `u` = 2^-24 ([`U`]), unless it underflows (section 2.2, the
+//! standard model). Products of n such factors are gathered by `|prod (1 + d_i) - 1| <= gamma_n`, `gamma_n = n u / (1 - n u)`
+//! (lemma 3.1, [`gamma`]).
+//!
+//! # Sums of products
+//!
+//! A sum of n products, in whatever order it is formed, is off by at most `gamma_n * sum |x_i| |w_i|` (section 3.1, and
+//! section 4.2 for the order of summation). No more is assumed than that each product takes part in at most n roundings. That
+//! holds for tiles, vectors, sums split over dispatches, tree reductions, and for fused multiply-adds, which only leave
+//! roundings out. A filter tap outside the image adds an exact zero.
+//!
+//! The **magnitude sum** `sum |x_i| |w_i|` comes from the same operator run on absolute values, in f64. With bias `b`,
+//! residual `r` and a batch normalization folded into the filters as `w' = fl(f w)` and `b' = fl(f b + o)`, each rounded once
+//! from f64, the sum `S = f sum x w + f b + o + r` is off by at most
+//!
+//! ```text
+//! gamma_(n+3) (|f| sum |x||w| + |f b + o| + |r|) + FLUSH
+//! ```
+//!
+//! where n counts the products, and 3 the rounding of the folded factor, of adding the bias and of adding the residual.
+//! Weights that were folded on the CPU are the reference's own too, in f64, so that folding has no other error.
+//!
+//! # What comes after a sum
+//!
+//! With `e` the bound so far and `x` the exact value:
+//!
+//! - An **activation** with Lipschitz constant `L` near `x` is off by `L e` and its own rounding. The constants are the largest
+//!   slopes: 1 for Relu, Clip, Tanh, Softplus, Softsign; max(1, |alpha|) for LeakyRelu and Elu; max(1, |slope|) for PRelu;
+//!   |gamma| max(1, |alpha|) for Selu; 1/4 for Sigmoid; |alpha| for HardSigmoid; 3/2 for HardSwish; 1.09 for Mish, 1.13 for Gelu,
+//!   1.1 for Swish, each the maximum rounded up. ThresholdedRelu jumps: within `e` of its step, either side is right.
+//! - A **maximum** is off by at most the largest bound in its window, since max is 1-Lipschitz in the maximum norm.
+//! - A **mean** of n is off by the mean of the bounds, `gamma_n` of the mean magnitude for the sum, and 5u for the division.
+//! - **Softmax** subtracts the row's maximum exactly up to one rounding; with d = x - max, an exponential is off by (6 + 5|d|) u,
+//!   relative, the sum by the weighted mean of that and gamma, the division by 5u; inputs off by `e` change a result by a factor
+//!   of at most exp(2e).
+//! - A **batch normalization** that stands alone multiplies by a factor and adds an offset, each rounded once: 3u of the
+//!   magnitudes, and `|f| e`.
+//! - **Moving, copying, reshaping, selecting** is exact.
+//!
+//! # Underflow
+//!
+//! A device may flush subnormal numbers, in operands and in results. Each flushed operation is off by at most the smallest
+//! normal number, which [`FLUSH`] adds where a product or quotient can be that small (the term eta of chapter 2). What is
+//! flushed before a multiplication by large weights is not covered by one such term: inputs that small do not occur in
+//! networks.
+//!
+//! # From layer to layer
+//!
+//! By default each layer is judged on its own, and its inputs are the device's, so `e` = 0 at its start. Cumulatively, the
+//! bound of each layer is an error of the next one's input: a linear operator carries it by its absolute weights, `|W| e`
+//! (section 3.5), and adds its own rounding, which is that of the reference's inputs and not of the perturbed ones; the
+//! second-order term `gamma_n |W| e` is left to the slack of counting each step in full. Such bounds grow with depth and soon
+//! say little: they are right, but never tight.
+//!
+//! The reference's own rounding in f64 is 2^-29 of that of f32, and lies within the same slack.
+//!
+//! # What WGSL promises
+//!
+//! One ULP is at most 2u relative. From W3C, WebGPU Shading Language, sections "Floating Point Accuracy" and "Accuracy of
+//! Concrete Floating Point Expressions", for f32:
+//!
+//! | expression | accuracy | counted as | used in |
+//! |---|---|---|---|
+//! | `x + y`, `x - y`, `x * y` | correctly rounded | u | everywhere |
+//! | `fma(x, y, z)` | as `x * y + z` | 2u | sums, where a driver fuses them |
+//! | `x / y` | 2.5 ULP for 2^-126 <= \|y\| <= 2^126 | 5u | mean, softmax, sigmoid, swish, tanh, softsign, mish, gelu, celu, hard swish, div, reciprocal |
+//! | `exp(x)` | 3 + 2\|x\| ULP | (6 + 4\|x\|) u | softmax, sigmoid, swish, softplus, mish, gelu, and expm1 below -0.35 (elu, selu, celu, tanh) |
+//! | `exp2(x)` | 3 + 2\|x\| ULP | (6 + 4\|x\|) u | pow |
+//! | `log(x)`, `log2(x)` | 2^-21 absolute in \[0.5, 2\], else 3 ULP | 8u and 6u | log, pow |
+//! | `pow(x, y)` | as `exp2(y * log2(x))` | both, the exponent's error through exp2 | pow |
+//! | `inverseSqrt(x)` | 2 ULP | 4u | sqrt |
+//! | `sqrt(x)` | as `1 / inverseSqrt(x)` | 10u | sqrt |
+//! | `tanh(x)` | an absolute error | never used: of expm1 and a division instead | none |
+//! | `abs`, `floor`, `ceil`, `trunc`, `sign`, `min`, `max`, `clamp`, `select`, `-x`, comparisons | exact or correctly rounded | 0 | activations, pools, rounding |
+//! | erf, expm1, log1p | not in WGSL | their polynomials' own errors: 1.5e-7, 16u, 16u | erf and gelu; elu, selu, celu, tanh; softplus |
+//!
+//! Two things it does not promise. "Correctly rounded" there names no rounding mode: either neighbour of the exact result
+//! will do. The model above takes the nearest one, as every driver does that is known to us; one that truncates would be up
+//! to twice a bound off, and would be reported. And an implementation may reassociate: sums are covered in any order, other
+//! expressions are written so that their terms are of one sign or of one size.
+//!
+//! NaN and infinities have no bound: see [`crate::special_values`] for what holds of them.
 
 /// The unit roundoff of f32.
 pub const U: f64 = 1.0 / (1u64 << 24) as f64;

@@ -27,6 +27,8 @@ pub mod ops;
 pub mod passes;
 pub mod plan;
 pub mod random;
+pub mod report;
 pub mod selftest;
+pub mod special_values;
 pub mod suite;
 pub mod tensor;

@@ -129,13 +129,11 @@ fn fill(
     Ok(())
 }
 
-/// The outputs, with as many inputs open as the engine takes, and how many kernels a device ran for them.
-fn computed(
-    model: &Model,
-    inputs: &[(&str, Tensor)],
-    gpu: Option<&Gpu>,
-    fusion: &Fusion,
-) -> Result<(Vec<(String, Tensor)>, Option<usize>)> {
+/// The outputs by name, and how many kernels a device ran for them.
+type Computed = (Vec<(String, Tensor)>, Option<usize>);
+
+/// Runs with as many inputs open as the engine takes.
+fn computed(model: &Model, inputs: &[(&str, Tensor)], gpu: Option<&Gpu>, fusion: &Fusion) -> Result<Computed> {
     let kinds: Vec<Kind> = inputs.iter().map(|(_, tensor)| tensor.kind()).collect();
     with_most_open(&kinds, |open| {
         let (mut bindings, mut given) = (Bindings::default(), Vec::new());

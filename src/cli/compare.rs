@@ -6,6 +6,7 @@ use super::bundle_args::{BundleArgs, Suspect};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
 use super::engine::{Engine, borrowed};
+use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
 use super::feed::Fed;
 use super::fusion_args::FusionArgs;
@@ -15,10 +16,14 @@ use super::layers::{self, Go};
 use super::model_args::ModelArgs;
 use super::suite;
 use crate::cases::numbered;
-use crate::compare::{Difference, Guilty, Layer, Location, Mode, Part, Tolerance, Verdict, locate, tensor_difference};
+use crate::compare::{
+    Difference, Guilty, Layer, Location, Mode, Part, Quantiles, Tolerance, Verdict, locate, tensor_difference,
+};
 use crate::error::{Error, Result, escape};
 use crate::graph::Graph;
 use crate::onnx::Model;
+use crate::report::Table;
+use crate::special_values::SpecialValues;
 use crate::tensor::{Tensor, format_shape};
 use crate::{cpu, default_model};
 use clap::Args;
@@ -58,9 +63,8 @@ pub struct CompareArgs {
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Write the JSON document to a file as well
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    export_json: Option<PathBuf>,
+    #[command(flatten)]
+    export: ExportArgs,
 }
 
 /// What one output, or one stored output, says.
@@ -78,6 +82,8 @@ struct Report {
     model: String,
     device: DeviceReport,
     precision: String,
+    /// What the device makes of NaN and the like; none on the CPU executor.
+    nan: Option<SpecialValues>,
     verdict: Verdict,
     tolerance: String,
     layers: Vec<Layer>,
@@ -104,7 +110,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
         console.line(format_args!("input     {fed}"))?;
     }
     let report = args.report(&device, &model, &bound)?;
-    args.export(&report)?;
+    args.export.write(&report, &report.table())?;
     if args.json {
         console.json(&report)?
     } else {
@@ -117,19 +123,13 @@ impl CompareArgs {
     fn run_suite(&self, folder: &Path, device: &Device, console: &Console) -> Result<ExitCode> {
         let tolerance = Some(self.tolerance()).filter(|tolerance| *tolerance != Tolerance::RoundingBound);
         let report = suite::run(folder, device, &self.fusion.fusion()?, tolerance, console)?;
-        self.export(&report)?;
+        self.export.write(&report, &report.table())?;
         if self.json {
             console.json(&report)?
         } else {
             report.print(console)?
         }
         Ok(ExitCode::from(u8::from(!report.is_fine())))
-    }
-
-    fn export(&self, report: &impl Serialize) -> Result<()> {
-        let Some(path) = &self.export_json else { return Ok(()) };
-        let text = serde_json::to_string_pretty(report).map_err(|error| Error::Internal(error.to_string()))?;
-        std::fs::write(path, text).map_err(|error| Error::io(path, error))
     }
 
     fn feed(&self, model: &crate::onnx::Model, bindings: &crate::onnx::Bindings) -> Result<Vec<Fed>> {
@@ -191,6 +191,10 @@ impl CompareArgs {
             model: model.name().to_string(),
             device: device.report(),
             precision: self.device.precision().to_string(),
+            nan: match device {
+                Device::Cpu => None,
+                Device::Gpu(gpu) => Some(SpecialValues::of(gpu)?),
+            },
             verdict: verdict.unwrap_or(Verdict::Identical),
             tolerance: self.tolerance_in_words(),
             layers,
@@ -252,9 +256,26 @@ impl CompareArgs {
 }
 
 impl Report {
+    fn table(&self) -> Table {
+        let columns =
+            ["layer", "op", "shape", "max abs", "mean abs", "p99", "max ulp", "of bound", "verdict", "kernel"];
+        let mut table = Table::new(&columns);
+        for Layer { name, op, kernel, shape, difference } in &self.layers {
+            let Difference { max_abs, mean_abs, quantiles, max_ulp, bound_ratio, verdict, .. } = difference;
+            let numbers = [*max_abs, *mean_abs, quantiles.p99, *max_ulp, *bound_ratio].map(|x| format!("{x:e}"));
+            let names = [name.clone(), op.to_string(), format_shape(shape)];
+            let end = [in_words(*verdict).to_string(), kernel.clone()];
+            table.rows.push(names.into_iter().chain(numbers).chain(end).collect());
+        }
+        table
+    }
+
     fn print(&self, console: &Console) -> Result<()> {
         console.line(format_args!("model     {}", escape(&self.model)))?;
         console.line(format_args!("device    {}, {}", self.device, self.precision))?;
+        if let Some(nan) = self.nan.as_ref().filter(|nan| console.is_verbose() || !nan.keeps_nan()) {
+            console.line(format_args!("NaN       {nan}"))?;
+        }
         console.line(format_args!("tolerance {}\n", self.tolerance))?;
         let wide = self.layers.iter().map(|layer| escape(&layer.name).chars().count()).max().unwrap_or(5).clamp(5, 40);
         console.line(format_args!(
@@ -274,6 +295,16 @@ impl Report {
             ))?;
         }
         console.line("")?;
+        let worst = |a: &&Layer, b: &&Layer| a.difference.bound_ratio.total_cmp(&b.difference.bound_ratio);
+        if let Some(layer) = self.layers.iter().max_by(worst) {
+            let Difference { mean_abs, quantiles, max_ulp, p99_ulp, cosine, .. } = &layer.difference;
+            let Quantiles { p50, p90, p99 } = quantiles;
+            console.line(format_args!(
+                "nearest its bound: {}: |error| mean {mean_abs:.2e}, p50 {p50:.2e}, p90 {p90:.2e}, p99 {p99:.2e}; \
+                 ulp p99 {p99_ulp:.1}, most {max_ulp:.1}; cosine {cosine:.9}",
+                escape(&layer.name)
+            ))?;
+        }
         for output in &self.outputs {
             let (name, difference) = (escape(&output.name), &output.difference);
             console.line(format_args!(

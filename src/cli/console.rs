@@ -28,6 +28,11 @@ impl Console {
         Console { verbose, quiet, terminal, colour: terminal && !refused }
     }
 
+    /// Whether more than the usual is wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether results are looked at as they come.
     pub fn is_terminal(&self) -> bool {
         self.terminal

@@ -2,8 +2,9 @@
 
 use super::console::Console;
 use super::quantity::{bytes, count};
-use crate::error::Result;
-use crate::gpu::{self, AdapterFeatures, AdapterLimits, AdapterReport, Choice};
+use crate::error::{Error, Result};
+use crate::gpu::{self, AdapterFeatures, AdapterLimits, AdapterReport, Choice, Gpu, Options};
+use crate::special_values::SpecialValues;
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -21,10 +22,22 @@ pub fn run(args: &DevicesArgs, console: &Console) -> Result<ExitCode> {
     if args.json {
         // Null is the CPU executor, or an environment variable that names no adapter.
         let auto = auto.as_ref().ok().copied().flatten();
-        console.json(&json!({ "adapters": adapters, "auto": auto }))?;
+        let mut report = json!({ "adapters": adapters, "auto": auto });
+        if console.is_verbose() {
+            // By adapter; null where it does not open.
+            let tried = adapters.iter().map(|adapter| special_values(adapter).ok());
+            report["nan"] = json!(tried.collect::<Vec<_>>());
+        }
+        console.json(&report)?;
     } else {
         for adapter in &adapters {
             console.line(describe(adapter))?;
+            if console.is_verbose() {
+                console.line(match special_values(adapter) {
+                    Ok(tried) => format!("    special values {tried}"),
+                    Err(error) => format!("    special values unknown: {error}"),
+                })?;
+            }
         }
         console.line(match &auto {
             Ok(Some(index)) => format!("auto: adapter {index}"),
@@ -34,6 +47,12 @@ pub fn run(args: &DevicesArgs, console: &Console) -> Result<ExitCode> {
         })?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an adapter makes of NaN and the like. It is opened for that.
+fn special_values(adapter: &AdapterReport) -> Result<SpecialValues> {
+    let gpu = Gpu::open(&Choice::Index(adapter.index), &Options::default())?;
+    SpecialValues::of(&gpu.ok_or_else(|| Error::Internal("an adapter is no CPU executor".to_string()))?)
 }
 
 fn describe(adapter: &AdapterReport) -> String {

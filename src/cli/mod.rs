@@ -14,6 +14,7 @@ mod device_args;
 mod devices;
 mod engine;
 mod exit;
+mod export_args;
 mod fault_args;
 mod feed;
 mod fusion_args;

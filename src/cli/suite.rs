@@ -6,6 +6,7 @@ use crate::cases;
 use crate::compare::Tolerance;
 use crate::error::{Result, escape};
 use crate::passes::Fusion;
+use crate::report::Table;
 use crate::suite::{self, CaseReport, Outcome, Totals};
 use serde::Serialize;
 use std::path::Path;
@@ -58,26 +59,34 @@ impl Report {
         self.totals.wrong == 0
     }
 
+    /// A row a case, as text.
+    pub fn table(&self) -> Table {
+        let mut table = Table::new(&["case", "verdict", "max abs", "of tolerance", "dispatches", "reason"]);
+        let number = |number: Option<f64>| number.map_or("-".to_string(), |number| format!("{number:.2e}"));
+        for case in &self.cases {
+            table.rows.push(vec![
+                case.case.clone(),
+                in_words(case.verdict).to_string(),
+                number(case.max_abs),
+                number(case.of_tolerance),
+                case.dispatches.map_or("-".to_string(), |dispatches| dispatches.to_string()),
+                case.reason.clone().unwrap_or_default(),
+            ]);
+        }
+        table
+    }
+
     pub fn print(&self, console: &Console) -> Result<()> {
         console.line(format_args!("suite     {}", escape(&self.suite)))?;
         console.line(format_args!("device    {}", self.device))?;
         console.line(format_args!("tolerance {}\n", self.tolerance))?;
-        let wide = self.cases.iter().map(|case| escape(&case.case).chars().count()).max().unwrap_or(4).max(4);
-        console.line(format_args!(
-            "{:<wide$}  {:<11}  {:>9}  {:>12}  {:>10}  reason",
-            "case", "verdict", "max abs", "of tolerance", "dispatches"
-        ))?;
-        for case in &self.cases {
-            let number = |number: Option<f64>| number.map_or("-".to_string(), |number| format!("{number:.2e}"));
-            let line = format!(
-                "{:<wide$}  {:<11}  {:>9}  {:>12}  {:>10}  {}",
-                escape(&case.case),
-                in_words(case.verdict),
-                number(case.max_abs),
-                number(case.of_tolerance),
-                case.dispatches.map_or("-".to_string(), |dispatches| dispatches.to_string()),
-                escape(case.reason.as_deref().unwrap_or(""))
-            );
+        let Table { columns, rows } = self.table();
+        let wide = rows.iter().map(|row| escape(&row[0]).chars().count()).max().unwrap_or(0).max(columns[0].len());
+        for row in std::iter::once(&columns).chain(&rows) {
+            let cells: Vec<String> = row.iter().map(|cell| escape(cell)).collect();
+            let [case, verdict, max_abs, of_tolerance, dispatches, reason] = &cells[..] else { continue };
+            let line =
+                format!("{case:<wide$}  {verdict:<11}  {max_abs:>9}  {of_tolerance:>12}  {dispatches:>10}  {reason}");
             console.line(line.trim_end())?;
         }
         let Totals { cases, passed, host_only, unsupported, wrong } = self.totals;

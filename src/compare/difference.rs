@@ -87,18 +87,16 @@ pub fn difference(device: &ArrayD<f32>, reference: &ArrayD<f64>, allowed: impl F
     let mut cosine = Cosine::default();
     let mut identical = true;
     // In f32, which is plenty for a quantile, so that they take no more memory than the device's tensor.
-    let (mut errors, mut ulps) = (Vec::with_capacity(reference.len()), Vec::with_capacity(reference.len()));
+    let mut errors = Vec::with_capacity(reference.len());
     for (index, (&device, &reference)) in device.iter().zip(reference).enumerate() {
         identical &= device.to_bits() == (reference as f32).to_bits() || device == reference as f32;
         let (error, of_tolerance) = match distance(device, reference) {
             Some(error) => (error, ratio(error, allowed(index, reference))),
             None => (f64::INFINITY, f64::INFINITY),
         };
-        let distance_in_ulp = ratio(error, ulp(reference as f32));
         cosine.add(f64::from(device), reference);
         errors.push(error as f32);
-        ulps.push(distance_in_ulp as f32);
-        max_ulp = max_ulp.max(distance_in_ulp);
+        max_ulp = max_ulp.max(ratio(error, ulp(reference as f32)));
         max_abs = max_abs.max(error);
         sum += error;
         if reference.abs() > f64::from(f32::MIN_POSITIVE) {
@@ -115,6 +113,10 @@ pub fn difference(device: &ArrayD<f32>, reference: &ArrayD<f64>, allowed: impl F
         _ => Verdict::Mismatch,
     };
     let [p50, p90, p99] = [50, 90, 99].map(|percent| quantile(&mut errors, percent));
+    // The same memory once more, since selecting has changed the order.
+    let in_ulp = |(&x, &y): (&f32, &f64)| ratio(distance(x, y).unwrap_or(f64::INFINITY), ulp(y as f32)) as f32;
+    errors.clear();
+    errors.extend(device.iter().zip(reference).map(in_ulp));
     Difference {
         max_abs,
         max_rel,
@@ -122,7 +124,7 @@ pub fn difference(device: &ArrayD<f32>, reference: &ArrayD<f64>, allowed: impl F
         mean_abs: sum / reference.len().max(1) as f64,
         quantiles: Quantiles { p50, p90, p99 },
         max_ulp,
-        p99_ulp: quantile(&mut ulps, 99),
+        p99_ulp: quantile(&mut errors, 99),
         cosine: cosine.value(),
         mismatched,
         total: reference.len(),

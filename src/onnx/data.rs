@@ -89,7 +89,10 @@ pub fn tensor(proto: &TensorProto, external: &External) -> Result<Tensor> {
         "UINT32" => source.ints(u32::from_le_bytes, &proto.uint64_data),
         "UINT64" => source.ints(u64::from_le_bytes, &proto.uint64_data),
         "BOOL" => source.bools(&proto.int32_data),
-        _ => Err(fault(proto, unsupported(proto.data_type))),
+        _ => Err(match unsupported(proto.data_type) {
+            Error::Unsupported { nodes, .. } => Error::Unsupported { file: format!("tensor '{}'", proto.name), nodes },
+            error => fault(proto, error),
+        }),
     }
 }
 
@@ -346,11 +349,13 @@ mod tests {
 
     #[test]
     fn a_type_is_read_exactly_when_it_has_a_kind() {
+        const STRINGS: &str =
+            "tensor 'w': 1 unsupported node(s): element type 'STRING': tensors of it are not supported";
         for data_type in -1..=TYPES.len() as i32 {
             let read = read(&proto(data_type, &[0])).map(|tensor| tensor.kind());
             assert_eq!(read.ok(), kind(data_type).ok(), "{}", type_name(data_type));
         }
-        assert_eq!(refusal(&proto(8, &[0])), "tensor 'w': element type STRING (8): is not supported");
+        assert_eq!(refusal(&proto(8, &[0])), STRINGS);
         assert_eq!(kind(99).unwrap_err().to_string(), "element type 99: is not one of ONNX's");
     }
 

@@ -146,7 +146,9 @@ impl Activation {
         let softplus = |x: T| x.max(zero) + (-x.abs()).exp().ln_1p();
         match *self {
             Identity => x,
-            Relu => leaky(zero),
+            // Not 0 x: that is NaN for an infinity.
+            Relu if x < zero => zero,
+            Relu => x,
             LeakyRelu { alpha } => leaky(of(alpha)),
             PRelu => leaky(slope),
             Elu { alpha } if x < zero => of(alpha) * x.exp_m1(),

@@ -134,7 +134,10 @@ impl Epilogue {
         let [image, filters] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
         let absolute = filters.mapv(f64::abs);
         let mut magnitudes = sums(&image.mapv(f64::abs), &absolute)?;
-        let mut error = sums(required(errors, slot::INPUT)?, &absolute)?;
+        let given = required(errors, slot::INPUT)?;
+        // An exact image, as every one is where layers are judged on their own, carries nothing.
+        let is_exact = given.iter().all(|&error| error == 0.0);
+        let mut error = if is_exact { ArrayD::zeros(magnitudes.raw_dim()) } else { sums(given, &absolute)? };
         let PerChannel { factor, offset } = self.per_channel(inputs, magnitudes.shape()[1])?;
         let [factor, offset] =
             [factor, offset].map(|values| along_channels(&values.iter().map(|x| x.abs()).collect::<Vec<_>>()));
@@ -148,7 +151,8 @@ impl Epilogue {
         }
         // Beside the products: a batch normalization's factor in the filters, bias and residual.
         let gamma = gamma(terms + 3);
-        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * magnitude + FLUSH);
+        // What is rounded is what the device was given, errors and all.
+        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * (magnitude + *error) + FLUSH);
         let before = self.before_activation(sums(image, filters)?, inputs)?;
         let slope = slope(inputs)?;
         Zip::from(&mut error)

@@ -220,7 +220,7 @@ impl Operator for MatMul {
         // Beside the k products: alpha, beta and the addition.
         let gamma = gamma(sizes.k + 3);
         Zip::from(&mut error).and(&sum).and(&magnitude).for_each(|error, &x, &magnitude| {
-            *error = self.activation.error_bound(x, 0.0, *error + gamma * magnitude + FLUSH);
+            *error = self.activation.error_bound(x, 0.0, *error + gamma * (magnitude + *error) + FLUSH);
         });
         Ok(error)
     }

@@ -5,13 +5,13 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-fn reluctor(arguments: &[&str]) -> Output {
+pub fn reluctor(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reluctor"));
     command.args(arguments).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
     command.output().expect("the binary runs")
 }
 
-fn json(arguments: &[&str]) -> Value {
+pub fn json(arguments: &[&str]) -> Value {
     let output = reluctor(arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))

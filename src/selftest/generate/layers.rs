@@ -110,7 +110,7 @@ impl Generator {
             }
             18 if self.network.layers.len() > 1 => Proposal {
                 constants: vec![Constant::Channels { ones: shape.len() - 2, range: 0.0..1.0 }],
-                ..of(*self.random.pick(&["Add", "PRelu"]), x)
+                ..of(self.random.pick(&["Add", "PRelu"]), x)
             },
             _ => return self.moved(x, shape).filter(|moved| moved.op_type != "Resize"),
         })
@@ -218,7 +218,7 @@ impl Generator {
     fn image_only(&mut self, x: Id, shape: &[usize]) -> Proposal {
         let numbers = Constant::Channels { ones: 0, range: -1.0..1.0 };
         match self.random.below(4) {
-            0 if shape.len() == 4 => of(*self.random.pick(&["GlobalAveragePool", "GlobalMaxPool"]), x),
+            0 if shape.len() == 4 => of(self.random.pick(&["GlobalAveragePool", "GlobalMaxPool"]), x),
             1 => Proposal { constants: vec![numbers.clone(), numbers], ..of("InstanceNormalization", x) },
             2 => {
                 let attributes = vec![("num_groups", (self.group(shape[1]) as i64).into())];

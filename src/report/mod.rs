@@ -1,0 +1,5 @@
+//! Reports as files: what is not JSON.
+
+mod table;
+
+pub use table::{Format, Table};
