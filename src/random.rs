@@ -37,8 +37,8 @@ impl Random {
     }
 
     /// One of them.
-    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
     }
 
     /// Uniform in the range, from 24 bits: each multiple of 2^-24 of its length is as likely as the next.

@@ -152,7 +152,8 @@ impl Epilogue {
         // Beside the products: a batch normalization's factor in the filters, bias and residual.
         let gamma = gamma(terms + 3);
         let flush = flush_of_products(terms + 2, [largest(image), largest(filters) * largest(&factor).max(1.0)]);
-        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * magnitude + flush);
+        // What is rounded is what the device was given, errors and all.
+        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * (magnitude + *error) + flush);
         let before = self.before_activation(sums(image, filters)?, inputs)?;
         let slope = slope(inputs)?;
         Zip::from(&mut error)

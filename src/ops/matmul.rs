@@ -221,7 +221,7 @@ impl Operator for MatMul {
         let gamma = gamma(sizes.k + 3);
         let flush = flush_of_products(sizes.k + 2, [largest(a), largest(b)]) * alpha.abs().max(beta.abs()).max(1.0);
         Zip::from(&mut error).and(&sum).and(&magnitude).for_each(|error, &x, &magnitude| {
-            *error = self.activation.error_bound(x, 0.0, *error + gamma * magnitude + flush);
+            *error = self.activation.error_bound(x, 0.0, *error + gamma * (magnitude + *error) + flush);
         });
         Ok(error)
     }

@@ -289,4 +289,19 @@ mod tests {
         let bound = square.error_bound(&[Some(&x), Some(&x)], &[Some(&error), Some(&error)]).unwrap();
         assert!(bound[[0]] == f64::INFINITY && bound[[1]] < 1e-6, "{bound}");
     }
+    /// A 0 that may be off by 1 may be a 1 on the device, which rounds what it makes of it.
+    #[test]
+    fn a_bound_counts_the_rounding_of_the_errors_themselves() {
+        let real = |shape: &[usize], value: f64| array(shape, vec![value; shape.iter().product()]).unwrap();
+        let conv: Op = Conv { window: window::Window::pointwise(), groups: 1, epilogue: Epilogue::default() }.into();
+        let mean: Op = Reduce { kind: ReduceKind::Mean, axes: 0..4 }.into();
+        let (x, error, filters) = (real(&[1, 3, 1, 1], 0.0), real(&[1, 3, 1, 1], 1.0), real(&[1, 3, 1, 1], 0.7));
+        let (x, filters) = (Tensor::Real(x), Tensor::Real(filters));
+        let none = real(&[1, 3, 1, 1], 0.0);
+        let of_conv = conv.error_bound(&[Some(&x), Some(&filters)], &[Some(&error), Some(&none)]).unwrap();
+        let of_mean = mean.error_bound(&[Some(&x)], &[Some(&error)]).unwrap();
+        for (bound, exact) in [(of_conv, 2.1), (of_mean, 1.0)] {
+            assert!(bound.iter().all(|&bound| bound > exact * (1.0 + 3.0 * crate::bound::U)), "{bound}");
+        }
+    }
 }

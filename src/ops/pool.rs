@@ -118,7 +118,7 @@ impl Pool {
                 let rounding = gamma(self.taps()) + 5.0 * U;
                 let mut carried = self.apply(errors);
                 let magnitudes = self.apply(&input.mapv(f64::abs));
-                carried.zip_mut_with(&magnitudes, |error, &mean| *error += rounding * mean + 3.0 * FLUSH);
+                carried.zip_mut_with(&magnitudes, |error, &mean| *error += rounding * (mean + *error) + 3.0 * FLUSH);
                 carried
             }
         }

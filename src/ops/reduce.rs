@@ -195,7 +195,7 @@ impl Operator for Reduce {
                 let [_, row, _] = self.split(input.shape());
                 // The factor 1 / row is rounded, and so is the product with it.
                 let rounding = gamma(row) + 3.0 * U;
-                let magnitude = self.apply(&input.mapv(f64::abs), |row| mean(row))?;
+                let magnitude = self.apply(&(input.mapv(f64::abs) + error), |row| mean(row))?;
                 Ok(self.apply(error, |row| mean(row))? + magnitude * rounding + 3.0 * FLUSH)
             }
         }

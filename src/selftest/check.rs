@@ -219,8 +219,8 @@ impl<'n> Case<'n> {
                 }
             }
             if outputs[0].as_real().is_ok_and(|array| array.iter().any(|x| !x.is_finite())) {
-                // What f32 overflows to is no error that a bound could carry on; layer by layer it is still judged.
-                comparisons.truncate(1);
+                // Beyond f32's numbers a device may do as it likes.
+                comparisons.clear();
             }
             Ok(())
         });

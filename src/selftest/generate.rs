@@ -60,13 +60,13 @@ impl Generator {
         let numbers = if random.once_in(4) { Numbers::Integers } else { Numbers::Reals };
         let batch = random.between(1, 3);
         let shape = match random.below(12) {
-            0 => vec![batch, *random.pick(&CHANNELS)],
-            1 => vec![batch, *random.pick(&CHANNELS), *random.pick(&SIZES)],
-            2..6 => vec![batch, *random.pick(&CHANNELS), 7, 13],
-            _ => vec![batch, *random.pick(&CHANNELS), *random.pick(&SIZES), *random.pick(&SIZES)],
+            0 => vec![batch, random.pick(&CHANNELS)],
+            1 => vec![batch, random.pick(&CHANNELS), random.pick(&SIZES)],
+            2..6 => vec![batch, random.pick(&CHANNELS), 7, 13],
+            _ => vec![batch, random.pick(&CHANNELS), random.pick(&SIZES), random.pick(&SIZES)],
         };
         let inputs: Vec<(Id, Shape)> = (0..random.between(1, 2)).map(|id| (id, shape.clone())).collect();
-        let largest = if random.once_in(4) { *random.pick(&LARGEST) } else { 2.0 };
+        let largest = if random.once_in(4) { random.pick(&LARGEST) } else { 2.0 };
         let network = Network { seed, numbers, largest, inputs, layers: Vec::new() };
         let types = network.types().expect("a network without nodes has no node to refuse");
         Generator { random, network, types, refused: Vec::new(), broken: false }
@@ -118,7 +118,7 @@ impl Generator {
             Some(id) if !self.random.once_in(4) => id,
             _ => {
                 let ids: Vec<Id> = self.ids();
-                *self.random.pick(&ids)
+                self.random.pick(&ids)
             }
         };
         (id, self.types[&id].shape.clone())

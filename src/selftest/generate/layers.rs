@@ -78,7 +78,7 @@ impl Generator {
                 ..of("Add", x)
             },
             2 => {
-                let other = *self.random.pick(&self.alike(shape, None));
+                let other = self.random.pick(&self.alike(shape, None));
                 Proposal { inputs: vec![x, other], ..of("Add", x) }
             }
             3 | 4 if shape.len() > 2 => self.pool(x, shape),
@@ -100,17 +100,17 @@ impl Generator {
             0..5 => self.product(x, shape).without("alpha").without("beta"),
             5..13 => of("Relu", x),
             13..15 => {
-                let op_type = *self.random.pick(&["ReduceMax", "ReduceSum"]);
+                let op_type = self.random.pick(&["ReduceMax", "ReduceSum"]);
                 Proposal { op_type, ..self.reduction(x, shape) }
             }
             15..18 => {
-                let other = *self.random.pick(&self.alike(shape, None));
-                let op_type = *self.random.pick(&["Add", "Sum", "Max", "Mul"]);
+                let other = self.random.pick(&self.alike(shape, None));
+                let op_type = self.random.pick(&["Add", "Sum", "Max", "Mul"]);
                 Proposal { inputs: vec![x, other], ..of(op_type, x) }
             }
             18 if self.network.layers.len() > 1 => Proposal {
                 constants: vec![Constant::Channels { ones: shape.len() - 2, range: 0.0..1.0 }],
-                ..of(self.random.pick::<&str>(&["Add", "PRelu"]), x)
+                ..of(self.random.pick(&["Add", "PRelu"]), x)
             },
             _ => return self.moved(x, shape).filter(|moved| moved.op_type != "Resize"),
         })
@@ -120,7 +120,7 @@ impl Generator {
         let channels = shape[1];
         let (kernel, mut attributes) = self.window(&shape[2..], 5);
         let group = self.group(channels);
-        let out = group * (*self.random.pick(&CHANNELS)).div_ceil(group);
+        let out = group * self.random.pick(&CHANNELS).div_ceil(group);
         attributes.extend([("kernel_shape", ints(&kernel)), ("group", (group as i64).into())]);
         Proposal { constants: self.with_bias(Constant::Filters { out }), attributes, ..of("Conv", x) }
     }
@@ -131,7 +131,7 @@ impl Generator {
         let (kernel, strides) = (each(&mut self.random, 4), each(&mut self.random, 3));
         let dilations = each(&mut self.random, 2);
         let group = self.group(shape[1]);
-        let out = group * (*self.random.pick(&CHANNELS)).div_ceil(group);
+        let out = group * self.random.pick(&CHANNELS).div_ceil(group);
         let mut attributes =
             vec![("kernel_shape", ints(&kernel)), ("strides", ints(&strides)), ("group", (group as i64).into())];
         if self.random.once_in(3) {
@@ -140,7 +140,7 @@ impl Generator {
         let dilations = if attributes.len() > 3 { dilations } else { vec![1; dims] };
         let extent = |axis: usize| (kernel[axis] - 1) * dilations[axis] + 1;
         match self.random.below(5) {
-            0 => attributes.push(("auto_pad", (*self.random.pick(&["SAME_UPPER", "SAME_LOWER", "VALID"])).into())),
+            0 => attributes.push(("auto_pad", self.random.pick(&["SAME_UPPER", "SAME_LOWER", "VALID"]).into())),
             1 => {
                 let wanted = |axis: usize| (shape[2 + axis] - 1) * strides[axis] + extent(axis);
                 let sizes: Vec<usize> = (0..dims).map(|axis| wanted(axis).div_ceil(1 + self.random.below(2))).collect();
@@ -165,7 +165,7 @@ impl Generator {
     }
 
     fn pool(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let op_type = *self.random.pick(&["MaxPool", "MaxPool", "AveragePool", "AveragePool", "LpPool"]);
+        let op_type = self.random.pick(&["MaxPool", "MaxPool", "AveragePool", "AveragePool", "LpPool"]);
         let (kernel, mut attributes) = self.window(&shape[2..], 4);
         attributes.push(("kernel_shape", ints(&kernel)));
         if op_type != "LpPool" && self.random.once_in(3) {
@@ -194,7 +194,7 @@ impl Generator {
         let mut pads = vec![0; 2 * dims];
         let automatic = random.once_in(5);
         if automatic {
-            attributes.push(("auto_pad", (*random.pick(&["SAME_UPPER", "SAME_LOWER", "VALID"])).into()));
+            attributes.push(("auto_pad", random.pick(&["SAME_UPPER", "SAME_LOWER", "VALID"]).into()));
         } else if !random.once_in(4) {
             (0..2 * dims).for_each(|at| pads[at] = random.between(0, kernel[at % dims] - 1));
         }
@@ -218,7 +218,7 @@ impl Generator {
     fn image_only(&mut self, x: Id, shape: &[usize]) -> Proposal {
         let numbers = Constant::Channels { ones: 0, range: -1.0..1.0 };
         match self.random.below(4) {
-            0 if shape.len() == 4 => of(self.random.pick::<&str>(&["GlobalAveragePool", "GlobalMaxPool"]), x),
+            0 if shape.len() == 4 => of(self.random.pick(&["GlobalAveragePool", "GlobalMaxPool"]), x),
             1 => Proposal { constants: vec![numbers.clone(), numbers], ..of("InstanceNormalization", x) },
             2 => {
                 let attributes = vec![("num_groups", (self.group(shape[1]) as i64).into())];
@@ -233,7 +233,7 @@ impl Generator {
     }
 
     fn product(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let matrix = Constant::Matrix { out: *self.random.pick(&CHANNELS) };
+        let matrix = Constant::Matrix { out: self.random.pick(&CHANNELS) };
         if shape.len() != 2 || self.random.once_in(3) {
             return Proposal { constants: vec![matrix], ..of("MatMul", x) };
         }
@@ -252,7 +252,7 @@ impl Generator {
     }
 
     fn activation(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let op_type = *self.random.pick(&ACTIVATIONS);
+        let op_type = self.random.pick(&ACTIVATIONS);
         let real = self.random.real(&(0.05..1.5));
         let attributes: Attributes = match op_type {
             "LeakyRelu" | "Elu" | "Celu" | "ThresholdedRelu" | "Swish" if !self.random.once_in(3) => {
@@ -283,12 +283,12 @@ impl Generator {
         if self.random.once_in(4) {
             let axis = self.random.between(0, 3).min(shape.len() - 1).max(usize::from(!self.random.once_in(6)));
             let others = self.alike(shape, Some(axis));
-            let inputs = (0..self.random.between(1, 2)).map(|_| *self.random.pick(&others));
+            let inputs = (0..self.random.between(1, 2)).map(|_| self.random.pick(&others));
             let inputs = [x].into_iter().chain(inputs).collect();
             return Some(Proposal { inputs, attributes: vec![("axis", (axis as i64).into())], ..of("Concat", x) });
         }
         if self.random.once_in(3) {
-            let (op_type, range) = *self.random.pick(&[
+            let (op_type, range) = self.random.pick(&[
                 ("Add", [-2.0, 2.0]),
                 ("Sub", [-2.0, 2.0]),
                 ("Mul", [-2.0, 2.0]),
@@ -301,13 +301,13 @@ impl Generator {
             return Some(Proposal { constants: vec![constant], ..of(op_type, x) });
         }
         if self.random.once_in(8) {
-            let exponent = *self.random.pick(&[2.0, 3.0, 1.0]);
+            let exponent = self.random.pick(&[2.0, 3.0, 1.0]);
             return Some(Proposal { constants: vec![Constant::Given(scalar(exponent))], ..of("Pow", x) });
         }
         let others = self.alike(shape, None);
-        let op_type = *self.random.pick(&["Add", "Add", "Add", "Sub", "Mul", "Max", "Min", "Sum", "Mean"]);
+        let op_type = self.random.pick(&["Add", "Add", "Add", "Sub", "Mul", "Max", "Min", "Sum", "Mean"]);
         let most = if matches!(op_type, "Max" | "Min" | "Sum" | "Mean") { 2 } else { 1 };
-        let inputs = (0..self.random.between(1, most)).map(|_| *self.random.pick(&others));
+        let inputs = (0..self.random.between(1, most)).map(|_| self.random.pick(&others));
         Some(Proposal { inputs: [x].into_iter().chain(inputs).collect(), ..of(op_type, x) })
     }
 
@@ -317,7 +317,7 @@ impl Generator {
             0..3 => self.batch_normalization(x),
             3 => {
                 let axis = (self.random.below(rank) as i64).max(i64::from(!self.random.once_in(6)));
-                let op_type = *self.random.pick(&["Softmax", "LogSoftmax"]);
+                let op_type = self.random.pick(&["Softmax", "LogSoftmax"]);
                 Proposal { attributes: vec![("axis", axis.into())], ..of(op_type, x) }
             }
             _ => Proposal {
@@ -331,14 +331,14 @@ impl Generator {
     fn batch_normalization(&mut self, x: Id) -> Proposal {
         let numbers = |range| Constant::Channels { ones: 0, range };
         let constants = [-1.5..1.5, -1.0..1.0, -1.0..1.0, 0.5..1.5].map(numbers).to_vec();
-        let epsilon = *self.random.pick(&[1e-5, 1e-3]);
+        let epsilon = self.random.pick(&[1e-5, 1e-3]);
         Proposal { constants, attributes: vec![("epsilon", epsilon.into())], ..of("BatchNormalization", x) }
     }
 
     fn function(&mut self, x: Id) -> Option<Proposal> {
         let made_by = self.network.layers.iter().find(|layer| layer.id == x).map(|layer| layer.op_type);
         let positive = made_by.is_some_and(|op_type| POSITIVE.contains(&op_type));
-        let op_type = if positive { *self.random.pick(&POSITIVE_FUNCTIONS) } else { *self.random.pick(&FUNCTIONS) };
+        let op_type = if positive { self.random.pick(&POSITIVE_FUNCTIONS) } else { self.random.pick(&FUNCTIONS) };
         // An exponential of an exponential soon leaves f32.
         (op_type != "Exp" || self.network.layers.iter().all(|layer| layer.op_type != "Exp")).then(|| of(op_type, x))
     }
@@ -347,7 +347,7 @@ impl Generator {
     fn group(&mut self, channels: usize) -> usize {
         let divisors: Vec<usize> = (1..=channels).filter(|&group| channels.is_multiple_of(group)).collect();
         match self.random.below(4) {
-            0 => *self.random.pick(&divisors),
+            0 => self.random.pick(&divisors),
             1 => channels,
             _ => 1,
         }

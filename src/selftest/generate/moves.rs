@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 
 impl Generator {
     pub(super) fn reduction(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let op_type = *self.random.pick(&["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"]);
+        let op_type = self.random.pick(&["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"]);
         let first = usize::from(!self.random.once_in(6));
         let mut axes: Vec<i64> =
             (first..shape.len()).filter(|_| self.random.once_in(2)).map(|axis| axis as i64).collect();
@@ -31,7 +31,7 @@ impl Generator {
         let axis = self.random.between(1, rank - 1);
         Some(match self.random.below(13) {
             0 | 1 => {
-                let mode = *self.random.pick(&["constant", "edge", "reflect", "wrap"]);
+                let mode = self.random.pick(&["constant", "edge", "reflect", "wrap"]);
                 // Reflection and wrapping stay within one image.
                 let mut amounts = vec![0i64; 2 * rank];
                 for at in (0..2 * rank).filter(|at| at % rank > 0) {
@@ -57,7 +57,7 @@ impl Generator {
             5 => {
                 let size = shape[axis] as i64;
                 let start = self.random.below(size as usize) as i64;
-                let step = *self.random.pick(&[1, 2, -1]);
+                let step = self.random.pick(&[1, 2, -1]);
                 let end = if step < 0 { -size - 1 } else { size };
                 let parts = [vec![start], vec![end], vec![axis as i64], vec![step]];
                 Proposal { constants: parts.map(given).to_vec(), ..of("Slice", x) }
@@ -68,7 +68,7 @@ impl Generator {
             }
             7 if rank == 4 => {
                 let depth = shape[1].is_multiple_of(4);
-                let mode = *self.random.pick(&["DCR", "CRD"]);
+                let mode = self.random.pick(&["DCR", "CRD"]);
                 let space = shape[2].is_multiple_of(2) && shape[3].is_multiple_of(2);
                 match (depth, space) {
                     (true, _) => {
@@ -95,14 +95,14 @@ impl Generator {
     }
 
     fn resized(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        let mode = *self.random.pick(&["nearest", "linear", "cubic"]);
+        let mode = self.random.pick(&["nearest", "linear", "cubic"]);
         let coordinates = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"];
         let mut attributes: Attributes =
-            vec![("mode", mode.into()), ("coordinate_transformation_mode", (*self.random.pick(&coordinates)).into())];
+            vec![("mode", mode.into()), ("coordinate_transformation_mode", self.random.pick(&coordinates).into())];
         match mode {
             "nearest" => {
                 let rounding = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"];
-                attributes.push(("nearest_mode", (*self.random.pick(&rounding)).into()));
+                attributes.push(("nearest_mode", self.random.pick(&rounding).into()));
             }
             _ if self.random.once_in(3) => attributes.push(("antialias", 1.into())),
             "cubic" if self.random.once_in(2) => attributes.push(("exclude_outside", 1.into())),
@@ -117,8 +117,8 @@ impl Generator {
         } else {
             let scale = |axis: usize, random: &mut Random| match axis {
                 0 | 1 => 1.0,
-                _ if shape[axis] < 3 => *random.pick(&[1.0, 2.0, 1.5]),
-                _ => *random.pick(&[0.5, 1.0, 1.5, 2.0, 0.4]),
+                _ if shape[axis] < 3 => random.pick(&[1.0, 2.0, 1.5]),
+                _ => random.pick(&[0.5, 1.0, 1.5, 2.0, 0.4]),
             };
             let scales: Vec<f32> = (0..shape.len()).map(|axis| scale(axis, random)).collect();
             let scales = Tensor::real(&[shape.len()], scales).expect("as many as there are axes");
