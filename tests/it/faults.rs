@@ -123,8 +123,8 @@ fn convolutions() -> Scratch {
     network.pool("AveragePool", "another_mean");
     network.conv("norm", [6, 2]);
     network.node("BatchNormalization", "batch_norm", &[&[6][..]; 4], &[]);
-    network.builder.initializer("low", &Tensor::real(&[], vec![-2.0]).unwrap());
-    network.builder.initializer("high", &Tensor::real(&[], vec![2.0]).unwrap());
+    network.builder.initializer("low", &Tensor::real(&[], vec![-0.4]).unwrap());
+    network.builder.initializer("high", &Tensor::real(&[], vec![0.4]).unwrap());
     network.node_of("Clip", "clip", &["batch_norm", "low", "high"].map(str::to_string), &[]);
     network.scratch("convolutions.onnx")
 }
