@@ -129,3 +129,13 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_seed_makes_the_same_random_networks_again() {
+    let report = |seed: &str| json(&["selftest", "--graphs", "6", "--seed", seed, "--device", "cpu", "--json"]);
+    let (one, same, other) = (report("5"), report("5"), report("6"));
+    assert_keys(&one, &["device", "seed", "graphs", "passed", "nodes", "operators", "variants", "refused", "failures"]);
+    assert_eq!((&one["graphs"], &one["failures"]), (&6.into(), &0.into()));
+    assert_eq!(one["operators"], same["operators"]);
+    assert_ne!(one["operators"], other["operators"]);
+}

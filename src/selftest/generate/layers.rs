@@ -337,7 +337,8 @@ impl Generator {
 
     fn function(&mut self, x: Id) -> Option<Proposal> {
         let made_by = self.network.layers.iter().find(|layer| layer.id == x).map(|layer| layer.op_type);
-        let positive = made_by.is_some_and(|op_type| POSITIVE.contains(&op_type));
+        // Far from zero they reach numbers that a device may flush to zero, and the reciprocal of that is infinite.
+        let positive = made_by.is_some_and(|op_type| POSITIVE.contains(&op_type)) && self.network.largest <= 2.0;
         let op_type = if positive { self.random.pick(&POSITIVE_FUNCTIONS) } else { self.random.pick(&FUNCTIONS) };
         // An exponential of an exponential soon leaves f32.
         (op_type != "Exp" || self.network.layers.iter().all(|layer| layer.op_type != "Exp")).then(|| of(op_type, x))
