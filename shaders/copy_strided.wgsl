@@ -1,5 +1,5 @@
 // copy_strided: every element of a shape from one walk to another: transpositions, slices, parts of a concatenation.
-// One invocation copies one element.
+// One invocation copies one element, or four that lie side by side. Expects: Element.
 
 struct Params {
     shape: array<vec4<u32>, 2>, in_strides: array<vec4<i32>, 2>, out_strides: array<vec4<u32>, 2>,
@@ -7,8 +7,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<f32>;
-@group(0) @binding(2) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read_write> output: array<Element>;
+@group(0) @binding(2) var<storage, read> input: array<Element>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {

@@ -2,7 +2,7 @@
 //! pipeline differ from another. Linking is concatenation: a constant header, the kernel's file and its parts' files
 //! define each WGSL name exactly once, so a missing or doubled part is a plain compile error.
 
-use crate::ops;
+use crate::{ops, plan};
 use std::fmt;
 
 /// Invocations in each one-dimensional workgroup: a multiple of every known subgroup size, within WebGPU's default limit.
@@ -63,11 +63,14 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 13] = [
+pub static KERNELS: [&Kernel; 18] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
+    &ops::conv::CONV_SUBGROUP,
+    &ops::conv::CONV_DEPTHWISE,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
     &ops::pool::POOL_WINDOW,
+    &ops::pool::POOL_BY_FOUR,
     &ops::matmul::MATMUL_DIRECT,
     &ops::activation::ACTIVATION_EACH,
     &ops::binary::BINARY_EACH,
@@ -77,6 +80,8 @@ pub static KERNELS: [&Kernel; 13] = [
     &ops::strided::COPY_STRIDED,
     &ops::pad::PAD_EACH,
     &ops::resample::RESAMPLE_AXIS,
+    &plan::layout::CHANNELS_BY_FOUR,
+    &plan::layout::CHANNELS_APART,
 ];
 
 /// Every kernel with every combination of parts.

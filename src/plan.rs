@@ -2,9 +2,11 @@
 //! plan can be printed, tested, diffed and costed anywhere.
 
 pub mod fault;
+pub mod layout;
 mod lowering;
 mod slots;
 
+pub use layout::Layout;
 pub use lowering::{Lowering, Packing};
 
 use crate::error::{Error, Result, UnsupportedNode};
@@ -29,6 +31,13 @@ pub struct Limits {
     /// Loop iterations that one invocation may make. Mesa 22.3's software Vulkan silently stops all loops of an invocation
     /// together after 65,535, and long dispatches trip watchdogs elsewhere, so longer sums are split over dispatches.
     pub max_loop_iterations: u32,
+    /// Invocations that run in step and can read one another's registers, where the adapter has just one such number and
+    /// kernels may rely on it; 0 elsewhere.
+    pub subgroup_lanes: u32,
+    /// Whether the adapter is software: loads cost far more than arithmetic there, and workgroup memory gains nothing.
+    pub software: bool,
+    /// The one convolution kernel that may be chosen where it fits; the best one that fits where nothing is said.
+    pub conv_kernel: Option<&'static str>,
 }
 
 impl Default for Limits {
@@ -40,6 +49,9 @@ impl Default for Limits {
             max_compute_workgroups_per_dimension: 65_535,
             min_storage_buffer_offset_alignment: 256,
             max_loop_iterations: 60_000,
+            subgroup_lanes: 0,
+            software: false,
+            conv_kernel: None,
         }
     }
 }
@@ -94,8 +106,10 @@ pub struct Port {
     pub value: ValueId,
     /// Kind and shape.
     pub ty: TensorType,
-    /// Its bytes: row-major f32.
+    /// Its bytes: f32.
     pub view: View,
+    /// How they lie there.
+    pub layout: Layout,
 }
 
 /// A result of the network: computed on the device, or known since load.
@@ -199,7 +213,7 @@ pub fn plan(graph: &Graph, limits: &Limits) -> Result<Plan> {
     if !unsupported.is_empty() {
         return Err(Error::Unsupported { file: graph.name.clone(), nodes: unsupported });
     }
-    slots::assign(lowering.finish()?, limits)
+    slots::assign(lowering.finish()?)
 }
 
 impl fmt::Display for Plan {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::ValueId;
 use crate::kernels::{Kernel, Variant};
-use crate::plan::{Buffer, BufferId, Dispatch, Output, Plan, Port, Step, View};
+use crate::plan::{Buffer, BufferId, Dispatch, Layout, Output, Plan, Port, Step, View};
 use crate::tensor::{Tensor, TensorType, row_major_slice};
 use crate::uniform;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -148,6 +148,7 @@ fn plan() -> Plan {
         value: ValueId(buffer),
         ty: TensorType::real([len]),
         view: view(buffer, len),
+        layout: Layout::Plain,
     };
     let results = port("results", 1, TRIED.len());
     let dispatch = Dispatch {

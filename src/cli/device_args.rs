@@ -4,6 +4,7 @@ use super::console::Console;
 use super::quantity::count;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Gpu, Options};
+use crate::ops::conv::CONV_KERNELS;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
@@ -23,6 +24,9 @@ pub struct DeviceArgs {
     /// The numbers that the device computes with
     #[arg(long, value_enum, default_value_t, help_heading = "Device")]
     precision: Precision,
+    /// The kernel that computes the convolutions, where it fits them; conv_direct, which fits all, elsewhere
+    #[arg(long, value_name = "NAME", value_parser = conv_kernel, help_heading = "Device")]
+    kernel: Option<&'static str>,
     /// How long the device may take for one submission
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
     timeout: Duration,
@@ -66,7 +70,7 @@ impl DeviceArgs {
         if self.precision == Precision::F16 {
             return Err(Error::Usage("--precision f16 is not supported yet; f32 is".to_string()));
         }
-        let options = Options { checked: self.checked, timeout: self.timeout };
+        let options = Options { checked: self.checked, timeout: self.timeout, conv_kernel: self.kernel };
         match Gpu::open(&self.device, &options)? {
             Some(gpu) => Ok(Device::Gpu(gpu)),
             None => {
@@ -78,15 +82,24 @@ impl DeviceArgs {
         }
     }
 
-    /// The flag that opens the same device, for a command that is to be repeated.
+    /// The flags that open the same device, for a command that is to be repeated.
     pub fn flag(&self) -> String {
-        if self.device == Choice::Auto { String::new() } else { format!("--device '{}'", self.device) }
+        let device = (self.device != Choice::Auto).then(|| format!("--device '{}'", self.device));
+        let kernel = self.kernel.map(|kernel| format!("--kernel {kernel}"));
+        device.into_iter().chain(kernel).collect::<Vec<_>>().join(" ")
     }
 
     /// The precision in force.
     pub fn precision(&self) -> Precision {
         self.precision
     }
+}
+
+/// The name of a convolution's kernel.
+fn conv_kernel(name: &str) -> Result<&'static str, String> {
+    let names = || CONV_KERNELS.iter().map(|kernel| kernel.name);
+    let unknown = || format!("there are {}", names().collect::<Vec<_>>().join(", "));
+    names().find(|known| *known == name).ok_or_else(unknown)
 }
 
 impl Device {

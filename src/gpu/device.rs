@@ -1,6 +1,6 @@
 //! An open device: the adapter that [`Choice`] picked, with its queue, its compiled pipelines and its faults.
 
-use super::adapter::{self, AdapterReport};
+use super::adapter::{self, AdapterKind, AdapterReport};
 use super::faults::{Faults, describe, lock};
 use super::pipelines::Pipelines;
 use super::{Choice, Session};
@@ -18,11 +18,13 @@ pub struct Options {
     pub checked: bool,
     /// How long one submission may take before the device counts as hung.
     pub timeout: Duration,
+    /// The one kernel of [`CONV_KERNELS`](crate::ops::conv::CONV_KERNELS) that may compute a convolution that it fits.
+    pub conv_kernel: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { checked: false, timeout: Duration::from_secs(120) }
+        Options { checked: false, timeout: Duration::from_secs(120), conv_kernel: None }
     }
 }
 
@@ -87,11 +89,16 @@ impl Gpu {
     /// The limits that a plan for this device must keep.
     pub fn limits(&self) -> Limits {
         let limits = self.device.limits();
+        let features = &self.report.features;
+        let subgroups = features.subgroup && features.subgroup_min_size == features.subgroup_max_size;
         Limits {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
             max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
             min_storage_buffer_offset_alignment: limits.min_storage_buffer_offset_alignment,
+            subgroup_lanes: if subgroups { features.subgroup_min_size } else { 0 },
+            software: self.report.kind == AdapterKind::Software,
+            conv_kernel: self.options.conv_kernel,
             ..Limits::default()
         }
     }

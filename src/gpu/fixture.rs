@@ -3,7 +3,7 @@
 use super::{Choice, Gpu, Options};
 use crate::graph::ValueId;
 use crate::kernels::{Kernel, Variant, WORKGROUP};
-use crate::plan::{Buffer, BufferId, Dispatch, Output, Plan, Port, Step, View};
+use crate::plan::{Buffer, BufferId, Dispatch, Layout, Output, Plan, Port, Step, View};
 use crate::tensor::{Tensor, TensorType};
 use std::sync::Arc;
 
@@ -137,5 +137,6 @@ fn view(buffer: usize, len: usize) -> View {
 }
 
 fn port(name: &str, buffer: usize, len: usize) -> Port {
-    Port { name: name.to_string(), value: ValueId(buffer), ty: TensorType::real([len]), view: view(buffer, len) }
+    let (value, ty, layout) = (ValueId(buffer), TensorType::real([len]), Layout::Plain);
+    Port { name: name.to_string(), value, ty, view: view(buffer, len), layout }
 }

@@ -3,7 +3,7 @@
 use super::Gpu;
 use super::buffers::{self, Buffers};
 use crate::error::{Error, Result, escape};
-use crate::plan::Port;
+use crate::plan::{Layout, Port};
 use crate::tensor::Tensor;
 use std::sync::mpsc;
 
@@ -46,7 +46,8 @@ impl Readback {
             let mut next = |port: &Port| {
                 let (head, tail) = rest.split_at(port_bytes(port)? as usize);
                 rest = tail;
-                Tensor::real(&port.ty.shape, bytemuck::pod_collect_to_vec(head))
+                let numbers = bytemuck::pod_collect_to_vec(head);
+                Tensor::real(&port.ty.shape, unpacked(port, numbers))
             };
             ports.iter().map(&mut next).collect()
         })
@@ -100,13 +101,22 @@ impl Readback {
     }
 }
 
+/// Row-major elements of what lay on the device.
+fn unpacked(port: &Port, numbers: Vec<f32>) -> Vec<f32> {
+    match port.layout {
+        Layout::Plain => numbers,
+        layout => layout.unpack(&port.ty.shape, &numbers),
+    }
+}
+
 /// What these tensors take in a readback buffer.
 pub(super) fn total_bytes(ports: &[Port]) -> Result<u64> {
     ports.iter().map(port_bytes).sum()
 }
 
 fn port_bytes(port: &Port) -> Result<u64> {
-    let bytes = port.ty.elements()? as u64 * 4;
+    port.ty.elements()?;
+    let bytes = port.layout.len(&port.ty.shape) as u64 * 4;
     if bytes > port.view.bytes {
         let name = escape(&port.name);
         return Err(Error::Internal(format!("'{name}' takes {bytes} bytes, its view has {}", port.view.bytes)));

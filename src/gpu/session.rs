@@ -5,7 +5,7 @@ use super::buffers::{Buffers, Upload};
 use super::launch::{self, Prepared};
 use super::readback::{Readback, total_bytes};
 use crate::error::{Error, Result, escape};
-use crate::plan::{Output, Plan, Port};
+use crate::plan::{Layout, Output, Plan, Port};
 use crate::tensor::{Tensor, row_major_slice};
 use std::borrow::Cow;
 
@@ -161,11 +161,14 @@ fn computed(output: &Output) -> Option<&Port> {
     }
 }
 
-/// The row-major elements of a tensor of the port's kind and shape.
+/// The elements of a tensor of the port's kind and shape, as they lie on the device.
 fn elements<'a>(port: &Port, tensor: &'a Tensor) -> Result<Cow<'a, [f32]>> {
     let given = tensor.tensor_type();
     match tensor {
-        Tensor::Real(array) if given == port.ty => Ok(row_major_slice(array)),
+        Tensor::Real(array) if given == port.ty => Ok(match port.layout {
+            Layout::Plain => row_major_slice(array),
+            layout => Cow::Owned(layout.pack(&port.ty.shape, &row_major_slice(array))),
+        }),
         _ => {
             let expected = &port.ty;
             let reason = format!("expected {:?} {expected}, got {:?} {given}", expected.kind, given.kind);

@@ -5,6 +5,7 @@ use super::{Inputs, OpResult, Operator, Problem, real_type, required, unsupporte
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType};
 use crate::{part, uniform};
 use ndarray::{ArrayD, Zip};
@@ -266,8 +267,12 @@ pub static ACTIVATION_EACH: Kernel = Kernel {
 };
 
 /// Appends the one dispatch of a function of each element.
-pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32; 2]) -> OpResult<()> {
-    let (input, output) = (node.input(0)?, node.output(0)?);
+pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32; 2], of_zero: f32) -> OpResult<()> {
+    // What lies behind the last channel must stay zero.
+    let whole = node.output_type(0).shape.get(1).is_some_and(|channels| channels.is_multiple_of(CHANNELS));
+    let by_four = node.lies_by_four(0) && (whole || of_zero == 0.0);
+    let layout = if by_four { Layout::ByFour } else { Layout::Plain };
+    let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
     let count = node.count(output);
     let params = ActivateParams { count, activation_a: a, activation_b: b };
     node.dispatch(&ACTIVATION_EACH, parts, count, params, output, &[input])
@@ -295,7 +300,7 @@ impl Operator for Activate {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        lower_each(node, self.activation.parts(), self.activation.parameters())
+        lower_each(node, self.activation.parts(), self.activation.parameters(), self.activation.apply(0.0, 0.0))
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

@@ -6,6 +6,7 @@ use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Kind, Real, Tensor, TensorType};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn, Zip};
@@ -130,6 +131,22 @@ fn pow_error_bound(a: f64, b: f64, [error_a, error_b]: [f64; 2]) -> f64 {
 }
 
 impl Binary {
+    /// How the operands are read: by four channels where one of them lies so and both can, in which case an operand of
+    /// one channel for all is read plain. What lies behind the last channel must stay zero.
+    fn layouts(&self, node: &Lowering<'_>, shapes: [&[usize]; 2], result: &[usize]) -> [Layout; 2] {
+        let plain = [Layout::Plain; 2];
+        let (&[_, channels, _, _], true) = (result, node.lies_by_four(0) || node.lies_by_four(1)) else { return plain };
+        let layout = |shape: &[usize]| match *shape {
+            [_, c, _, _] if c == channels && c > 1 => Some(Layout::ByFour),
+            [_, 1, _, _] | [1, _, _] | [_, _] | [_] | [] => Some(Layout::Plain),
+            _ => None,
+        };
+        let (Some(a), Some(b)) = (layout(shapes[0]), layout(shapes[1])) else { return plain };
+        let keeps_zero =
+            matches!(self.function, Add | Sub | Mul | Max | Min) && a == b && self.activation.apply(0.0f32, 0.0) == 0.0;
+        if channels.is_multiple_of(CHANNELS) || keeps_zero { [a, b] } else { plain }
+    }
+
     /// The function alone.
     pub(crate) fn plain(function: BinaryFunction) -> Self {
         Binary { function, activation: Activation::Identity }
@@ -292,11 +309,20 @@ impl Operator for Binary {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
         let types = node.input_types();
         let shape = result_type(&types)?.shape;
-        let strides =
-            [0, 1].map(|slot| broadcast_strides(required(&types, slot).map_or(&[][..], |ty| &ty.shape), &shape));
+        let layouts = self.layouts(node, [&required(&types, 0)?.shape, &required(&types, 1)?.shape], &shape);
+        let [a, b] = [node.input_as(0, layouts[0])?, node.input_as(1, layouts[1])?];
+        let in_memory = if layouts.contains(&Layout::ByFour) { Layout::ByFour } else { Layout::Plain };
+        let output = node.output_as(0, in_memory)?;
+        let shape = in_memory.shape(&shape);
+        let strides = [0, 1].map(|slot| {
+            let own = required(&types, slot).map_or(&[][..], |ty| &ty.shape);
+            let own = layouts[slot].shape(own);
+            // One channel for all of them lies plain: one number for each pixel, or for all.
+            let widened = if in_memory != layouts[slot] { [own, vec![1]].concat() } else { own };
+            broadcast_strides(&widened, &shape)
+        });
         let dims = Dims::merged(&shape, &[&strides[0], &strides[1]])?;
         let [activation_a, activation_b] = self.activation.parameters();
         let params = BinaryParams {

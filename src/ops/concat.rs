@@ -4,6 +4,7 @@ use super::strided::{Walk, copy, row_major_strides};
 use super::{Inputs, OpResult, Operator, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, array};
 
 /// Inputs of equal shape but for `axis`, one after another. Source: ONNX, operator Concat.
@@ -25,6 +26,17 @@ impl Concat {
         let axis = super::axis(axis, node.ty(0)?.shape.len())?;
         let slots: Vec<usize> = (0..node.input_count()).collect();
         node.finish(Concat { axis }, &slots)
+    }
+}
+
+impl Concat {
+    /// By four channels where some part lies so already, unless parts would begin between two vectors of channels.
+    fn layout(&self, node: &Lowering<'_>, types: &[Option<&TensorType>]) -> Layout {
+        let shapes = || types.iter().flatten().map(|ty| &ty.shape);
+        let images = shapes().all(|shape| shape.len() == 4);
+        let whole = self.axis != 1 || shapes().all(|shape| shape[1].is_multiple_of(CHANNELS));
+        let some = (0..types.len()).any(|slot| node.lies_by_four(slot));
+        if some && images && whole && self.axis > 0 { Layout::ByFour } else { Layout::Plain }
     }
 }
 
@@ -78,13 +90,15 @@ impl Operator for Concat {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let output = node.output(0)?;
-        let strides = row_major_strides(&node.output_type(0).shape);
-        let shapes: Vec<_> = node.input_types().into_iter().flatten().map(|ty| ty.shape.clone()).collect();
+        let types = node.input_types();
+        let layout = self.layout(node, &types);
+        let output = node.output_as(0, layout)?;
+        let strides = row_major_strides(&layout.shape(&node.output_type(0).shape));
+        let shapes: Vec<_> = types.into_iter().flatten().map(|ty| layout.shape(&ty.shape)).collect();
         let mut offset = 0;
         for (slot, shape) in shapes.iter().enumerate() {
             if !shape.contains(&0) {
-                let from = Walk { view: node.input(slot)?, offset: 0, strides: &row_major_strides(shape) };
+                let from = Walk { view: node.input_as(slot, layout)?, offset: 0, strides: &row_major_strides(shape) };
                 copy(node, shape, from, Walk { view: output, offset, strides: &strides })?;
             }
             offset += shape[self.axis] * strides[self.axis] as usize;

@@ -1,6 +1,13 @@
 //! Convolution of images, with everything that can be fused into it.
 
-use super::epilogue::{self, STORE_REST, slot};
+mod by_four;
+mod depthwise;
+mod subgroup;
+
+pub use depthwise::CONV_DEPTHWISE;
+pub use subgroup::CONV_SUBGROUP;
+
+use super::epilogue::{self, INCLUDES_BY_FOUR, STORE_REST, slot};
 use super::pool::PoolParams;
 use super::window::Window;
 use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, line, unsupported};
@@ -143,10 +150,20 @@ impl Operator for Conv {
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let shape = self.shape(&node.input_types())?;
+        let forced = node.limits().conv_kernel;
+        let allowed = |kernel: &Kernel| forced.is_none_or(|forced| forced == kernel.name);
+        if allowed(&CONV_DEPTHWISE) && depthwise::fits(&shape, node) {
+            return depthwise::lower(node, &shape, &self.epilogue);
+        }
+        if allowed(&CONV_SUBGROUP)
+            && let Some(tile) = by_four::tile(&shape, &self.epilogue, node)
+        {
+            return by_four::lower(node, &shape, &self.epilogue, tile);
+        }
         let weights = node.constant(slot::WEIGHT)?.as_real()?.clone();
         let weights = row_major_slice(&weights);
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
-        let tiled = self.fits_tile(&shape, node);
+        let tiled = allowed(&CONV_TILE) && self.fits_tile(&shape, node);
         let packing = if tiled { Packing::ByFour } else { Packing::Each };
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, packing) {
             let packed = node.pack_filters(channels.clone(), &weights, &self.epilogue, packing)?;
@@ -218,6 +235,9 @@ impl ConvParams {
     }
 }
 
+/// The kernels of convolutions, the most wanted first; the last one fits them all.
+pub static CONV_KERNELS: [&Kernel; 4] = [&CONV_DEPTHWISE, &CONV_SUBGROUP, &CONV_TILE, &CONV_DIRECT];
+
 /// One output element an invocation: right for every convolution, fast for none.
 pub static CONV_DIRECT: Kernel = Kernel {
     name: "conv_direct",
@@ -234,7 +254,7 @@ const TILE_CHANNELS: usize = 4;
 pub static CONV_TILE: Kernel = Kernel {
     name: "conv_tile",
     source: include_str!("../../shaders/conv_tile.wgsl"),
-    includes: &epilogue::INCLUDES_BY_FOUR,
+    includes: &epilogue::INCLUDES_TILE,
     params: ConvParams::FIELDS,
     combinations: epilogue::tile_combinations,
 };

@@ -6,7 +6,7 @@ use super::{Activation, Inputs, OpResult, Pool, activation::ACTIVATIONS, optiona
 use crate::bound::{flush_of_products, gamma, largest};
 use crate::kernels::Part;
 use crate::part;
-use crate::plan::{Lowering, View};
+use crate::plan::{Layout, Lowering, View};
 use crate::tensor::{Real, Tensor, TensorType};
 use ndarray::{ArrayD, IxDyn, Zip};
 
@@ -175,6 +175,21 @@ impl Epilogue {
         parts.push(self.pool.as_ref().map_or(STORE_EACH, Pool::store));
         Ok((parts, residual.into_iter().collect()))
     }
+
+    /// The same for images that lie by four channels; the pool, where there is one, is a dispatch of its own.
+    pub(super) fn by_four_parts(&self, node: &mut Lowering<'_>) -> OpResult<(Vec<Part>, Vec<View>)> {
+        let residual = match node.has_input(slot::RESIDUAL) {
+            true => Some(node.input_as(slot::RESIDUAL, Layout::ByFour)?),
+            false => None,
+        };
+        Ok((by_four_parts(&self.activation, residual.is_some()), residual.into_iter().collect()))
+    }
+}
+
+fn by_four_parts(activation: &Activation, residual: bool) -> Vec<Part> {
+    let slopes = if *activation == Activation::PRelu { SLOPES_CHANNEL } else { SLOPES_UNIFORM };
+    let residuals = if residual { RESIDUALS_ADD } else { RESIDUALS_NONE };
+    activation.parts().into_iter().chain([slopes, residuals]).collect()
 }
 
 /// PRelu's slope for each channel, or a 0 that no other activation reads.
@@ -191,13 +206,29 @@ fn along_channels<T: Real>(values: &[f64]) -> ArrayD<T> {
 }
 
 /// What the convolutions' kernels are linked with: parameters, and how filters are packed.
-pub(super) const INCLUDES_EACH: [Part; 3] =
-    [super::pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "filters_each")];
+pub(super) const INCLUDES_EACH: [Part; 5] = [
+    super::pool::POOL_PARAMS,
+    super::pool::PLACE,
+    part!("shared", "conv_params"),
+    part!("shared", "conv_plain"),
+    part!("shared", "filters_each"),
+];
 /// The same with filters packed four channels at a time.
+pub(super) const INCLUDES_TILE: [Part; 4] = [
+    super::pool::POOL_PARAMS,
+    part!("shared", "conv_params"),
+    part!("shared", "conv_plain"),
+    part!("shared", "filters_by_four"),
+];
+/// The same for images that lie by four channels.
 pub(super) const INCLUDES_BY_FOUR: [Part; 3] =
-    [super::pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "filters_by_four")];
+    [super::pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "conv_by_four")];
 const SLOPE_UNIFORM: Part = part!("shared", "slope_uniform");
 const SLOPE_CHANNEL: Part = part!("shared", "slope_channel");
+const SLOPES_UNIFORM: Part = part!("shared", "slopes_uniform");
+const SLOPES_CHANNEL: Part = part!("shared", "slopes_channel");
+const RESIDUALS_NONE: Part = part!("shared", "residuals_none");
+const RESIDUALS_ADD: Part = part!("shared", "residuals_add");
 const RESIDUAL_NONE: Part = part!("shared", "residual_none");
 const RESIDUAL_ADD: Part = part!("shared", "residual_add");
 /// Every position of the convolution is stored.
@@ -227,8 +258,8 @@ pub(super) fn splittable_combinations() -> Vec<Vec<Part>> {
 /// How a kernel that computes tiles stores them.
 const TILE_STORE_EACH: Part = part!("shared", "tile_store_each");
 const TILE_POOL: Part = part!("shared", "tile_pool");
-const TILE_MAX: Part = part!("shared", "tile_max_pool");
-const TILE_AVERAGE: Part = part!("shared", "tile_average_pool");
+pub(super) const TILE_MAX: Part = part!("shared", "tile_max_pool");
+pub(super) const TILE_AVERAGE: Part = part!("shared", "tile_average_pool");
 
 /// The same parts with the store that suits tiles.
 pub(super) fn for_tiles(mut parts: Vec<Part>) -> Vec<Part> {
@@ -261,4 +292,10 @@ pub(super) fn combinations() -> Vec<Vec<Part>> {
         }
     }
     all
+}
+
+/// Everything an epilogue can be for images that lie by four channels: each activation, with and without residual.
+pub(super) fn by_four_combinations() -> Vec<Vec<Part>> {
+    let with = |residual: bool| ACTIVATIONS.iter().map(move |activation| by_four_parts(activation, residual));
+    with(false).chain(with(true)).collect()
 }

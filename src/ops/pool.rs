@@ -2,13 +2,13 @@
 
 use super::window::{Window, inside};
 use super::{
-    Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, image_shape, invalid, line, required,
-    unsupported,
+    Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, epilogue, image_shape, invalid, line,
+    required, unsupported,
 };
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
-use crate::plan::Lowering;
+use crate::plan::{Layout, Lowering, View};
 use crate::tensor::{Real, Tensor, TensorType};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn};
@@ -182,6 +182,7 @@ fn maximum<T: Real>(a: T, b: T) -> T {
 }
 
 pub(super) const POOL_PARAMS: Part = part!("shared", "pool_params");
+pub(super) const PLACE: Part = part!("shared", "place");
 pub(super) const STORE_MAX: Part = part!("shared", "store_max_pool");
 pub(super) const STORE_AVERAGE: Part = part!("shared", "store_average_pool");
 
@@ -231,10 +232,40 @@ uniform! {
 pub static POOL_WINDOW: Kernel = Kernel {
     name: "pool_window",
     source: include_str!("../../shaders/pool_window.wgsl"),
-    includes: &[POOL_PARAMS],
+    includes: &[POOL_PARAMS, PLACE],
     params: PoolWindowParams::FIELDS,
     combinations: || vec![vec![STORE_MAX], vec![STORE_AVERAGE]],
 };
+
+uniform! {
+    /// Parameters of `pool_by_four`; out_h and out_w are the size of the image that is pooled, as in the convolutions'.
+    pub struct PoolByFourParams { pool: PoolParams, planes: u32, out_h: u32, out_w: u32, count: u32 }
+}
+
+/// Four channels of one window an invocation.
+pub static POOL_BY_FOUR: Kernel = Kernel {
+    name: "pool_by_four",
+    source: include_str!("../../shaders/pool_by_four.wgsl"),
+    includes: &[POOL_PARAMS],
+    params: PoolByFourParams::FIELDS,
+    combinations: || vec![vec![epilogue::TILE_MAX], vec![epilogue::TILE_AVERAGE]],
+};
+
+impl Pool {
+    /// Appends the dispatch that pools a batch of images of this shape, which lies by four channels.
+    pub(super) fn lower_by_four(
+        &self,
+        node: &mut Lowering<'_>,
+        [n, c, h, w]: [usize; 4],
+        [output, input]: [View; 2],
+    ) -> OpResult<()> {
+        let part = if self.kind == PoolKind::Max { epilogue::TILE_MAX } else { epilogue::TILE_AVERAGE };
+        let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output) / 4);
+        let planes = n * c.div_ceil(4);
+        let params = PoolByFourParams { pool, planes: planes as u32, out_h: h as u32, out_w: w as u32, count };
+        node.dispatch(&POOL_BY_FOUR, vec![part], count, params, output, &[input])
+    }
+}
 
 impl Operator for Pool {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
@@ -255,10 +286,14 @@ impl Operator for Pool {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
+        let [n, c, h, w] = image_shape(&node.input_types(), 0)?;
         let most = node.limits().max_loop_iterations;
         if self.window.loop_iterations(0) > u64::from(most) {
             return unsupported(format!("a window of {} elements; the limit is {most}", self.taps()));
+        }
+        if node.lies_by_four(0) {
+            let (input, output) = (node.input_as(0, Layout::ByFour)?, node.output_as(0, Layout::ByFour)?);
+            return self.lower_by_four(node, [n, c, h, w], [output, input]);
         }
         let (input, output) = (node.input(0)?, node.output(0)?);
         let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output));

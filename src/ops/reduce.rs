@@ -5,7 +5,7 @@ use crate::bound::{FLUSH, U, gamma};
 use crate::graph::ValueId;
 use crate::kernels::{Kernel, Part, WORKGROUP};
 use crate::onnx::OnnxNode;
-use crate::plan::Lowering;
+use crate::plan::{Layout, Lowering};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::ArrayD;
@@ -202,12 +202,15 @@ impl Operator for Reduce {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let [outer, row, inner] = self.split(&real_type(&node.input_types(), 0)?.shape);
+        let types = node.input_types();
+        let shape = &real_type(&types, 0)?.shape;
+        let layout = if self.axes == (2..4) && node.lies_by_four(0) { Layout::ByFour } else { Layout::Plain };
+        let [outer, row, inner] = self.split(&layout.shape(shape));
         let most = u64::from(node.limits().max_loop_iterations) * u64::from(WORKGROUP);
         if row as u64 > most {
             return unsupported(format!("a row of {row} elements; the most is {most}"));
         }
-        let (input, output) = (node.input(0)?, node.output(0)?);
+        let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
         let rows = (outer * inner) as u32;
         let scale = if self.kind == ReduceKind::Mean { (1.0 / row as f64) as f32 } else { 1.0 };
         let params = ReduceParams { rows, row: row as u32, inner: inner as u32, scale };

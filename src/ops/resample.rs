@@ -3,7 +3,7 @@
 use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::Kernel;
-use crate::plan::Lowering;
+use crate::plan::{Layout, Lowering};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
@@ -228,7 +228,8 @@ impl Operator for Resample {
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let types = node.input_types();
         let shape = &real_type(&types, 0)?.shape;
-        let (old, inner) = (shape[self.axis], shape[self.axis + 1..].iter().product::<usize>());
+        let layout = if self.axis >= 2 && node.lies_by_four(0) { Layout::ByFour } else { Layout::Plain };
+        let (old, inner) = (shape[self.axis], layout.shape(shape)[self.axis + 1..].iter().product::<usize>());
         let all: Vec<Taps> = (0..self.size).map(|place| self.taps(place, old)).collect();
         let width = all.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let most = node.limits().max_loop_iterations as usize;
@@ -244,7 +245,7 @@ impl Operator for Resample {
                 .collect::<Vec<f32>>()
         };
         let table = node.constant_buffer("taps", all.iter().flat_map(pairs).collect())?;
-        let (input, output) = (node.input(0)?, node.output(0)?);
+        let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
         let count = node.count(output);
         let [in_size, out_size, inner, taps] = [old, self.size, inner, width].map(|size| size as u32);
         let params = ResampleParams { in_size, out_size, inner, taps, count };

@@ -1,9 +1,9 @@
 //! Shapes with strides: what broadcasting, transposing, slicing and concatenating have in common on a device.
 
 use super::{OpResult, unsupported};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, Part};
 use crate::plan::{Lowering, View};
-use crate::uniform;
+use crate::{part, uniform};
 
 /// Dimensions that a strided kernel takes. Dimensions that lie row-major in every operand are merged first.
 pub const MAX_RANK: usize = 8;
@@ -75,6 +75,25 @@ impl Dims {
         Ok(dims)
     }
 
+    /// The same elements four at a time, where each four lie side by side in every operand and begin at a multiple of four.
+    fn by_four(&self, offsets: [usize; 2]) -> Option<Self> {
+        let (&last, outer) = self.shape.split_last()?;
+        let aligned = |strides: &Vec<isize>| match strides.split_last() {
+            Some((1, outer)) => outer.iter().all(|stride| stride % 4 == 0),
+            _ => false,
+        };
+        let whole = last.is_multiple_of(4) && offsets.iter().all(|offset| offset.is_multiple_of(4));
+        if !whole || !self.strides.iter().all(aligned) {
+            return None;
+        }
+        let fours = |strides: &Vec<isize>| {
+            let outer = &strides[..strides.len() - 1];
+            outer.iter().map(|stride| stride / 4).chain([1]).collect()
+        };
+        let shape = outer.iter().copied().chain([last / 4]).collect();
+        Some(Dims { shape, strides: self.strides.iter().map(fours).collect() })
+    }
+
     /// The sizes, leading ones first, as two vec4 of WGSL.
     pub fn shape(&self) -> [[u32; 4]; 2] {
         vectors(self.shape.iter().map(|&size| size as u32), 1)
@@ -115,8 +134,12 @@ pub static COPY_STRIDED: Kernel = Kernel {
     source: include_str!("../../shaders/copy_strided.wgsl"),
     includes: &[],
     params: CopyParams::FIELDS,
-    combinations: || vec![vec![]],
+    combinations: || vec![vec![NUMBER], vec![FOUR_NUMBERS]],
 };
+
+/// What is copied at a time.
+const NUMBER: Part = part!("shared", "element_number");
+const FOUR_NUMBERS: Part = part!("shared", "element_four");
 
 /// A walk over a buffer: where it starts and how far each dimension's step is, in elements.
 pub struct Walk<'a> {
@@ -128,19 +151,23 @@ pub struct Walk<'a> {
     pub strides: &'a [isize],
 }
 
-/// Copies every element of `shape` from one walk to another.
+/// Copies every element of `shape` from one walk to another, four at a time where they lie so in both.
 pub fn copy(node: &mut Lowering<'_>, shape: &[usize], from: Walk<'_>, to: Walk<'_>) -> OpResult<()> {
-    let count = shape.iter().product::<usize>() as u32;
     let dims = Dims::merged(shape, &[from.strides, to.strides])?;
+    let (dims, part, width) = match dims.by_four([from.offset, to.offset]) {
+        Some(fours) => (fours, FOUR_NUMBERS, 4),
+        None => (dims, NUMBER, 1),
+    };
+    let count = (shape.iter().product::<usize>() / width) as u32;
     let params = CopyParams {
         shape: dims.shape(),
         in_strides: dims.signed_strides(0),
         out_strides: dims.unsigned_strides(1),
-        in_offset: from.offset as u32,
-        out_offset: to.offset as u32,
+        in_offset: (from.offset / width) as u32,
+        out_offset: (to.offset / width) as u32,
         count,
     };
-    node.dispatch(&COPY_STRIDED, vec![], count, params, to.view, &[from.view])
+    node.dispatch(&COPY_STRIDED, vec![part], count, params, to.view, &[from.view])
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl Operator for Unary {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        super::activation::lower_each(node, vec![self.function.part()], [0.0, 0.0])
+        super::activation::lower_each(node, vec![self.function.part()], [0.0, 0.0], self.function.apply(0.0))
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

@@ -6,6 +6,7 @@ mod fuse_batch_norm;
 mod fuse_bias;
 mod fuse_pool;
 mod fuse_residual;
+mod remove_identities;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
@@ -64,12 +65,13 @@ impl Fusion {
     }
 }
 
-/// Folds constants and runs the chosen passes.
+/// Folds constants, removes what changes nothing, and runs the chosen passes.
 ///
 /// # Errors
 /// [`Error::Internal`] where a pass left an invalid graph: a bug.
 pub fn optimize(mut graph: Graph, fusion: &Fusion) -> Result<Graph> {
     fold_constants::run(&mut graph);
+    remove_identities::run(&mut graph);
     // What a later pass fuses may bring an operator next to a convolution that an earlier pass knows: the second round
     // fuses it, or says why not.
     for pass in [&PASSES, &PASSES].into_iter().flatten().filter(|pass| fusion.0.contains(&pass.name)) {

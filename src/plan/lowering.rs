@@ -1,5 +1,6 @@
 //! What an operator sees while it is lowered: its node's types, constants and buffers, and a place for its dispatches.
 
+use super::layout::{self, Layout};
 use super::{Buffer, BufferId, Dispatch, Limits, Output, Plan, Port, Step, View};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
@@ -34,12 +35,24 @@ impl Packing {
     }
 }
 
+/// A convolution's constants as a device computes with them.
+pub struct Folded {
+    /// `[oc, ic, ky, kx]`, or in whatever order the filters were given.
+    pub weights: Vec<f32>,
+    /// A number for each output channel.
+    pub bias: Vec<f32>,
+    /// PRelu's slope for each output channel; zeros where there is none.
+    pub slope: Vec<f32>,
+}
+
 /// Lowers one node after another. Every value has a buffer of its own here; `slots` lets them share later.
 pub struct Lowering<'a> {
     graph: &'a Graph,
     limits: &'a Limits,
     buffers: Vec<Buffer>,
-    views: HashMap<ValueId, View>,
+    views: HashMap<(ValueId, Layout), View>,
+    /// The layout in which a value is written first: by the caller, or by its own step. The other one is a copy.
+    first: HashMap<ValueId, Layout>,
     steps: Vec<Step>,
     node: Option<&'a Node>,
     dispatches: Vec<Dispatch>,
@@ -47,8 +60,8 @@ pub struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, limits: &'a Limits) -> Self {
-        let (buffers, views) = (Vec::new(), HashMap::new());
-        Lowering { graph, limits, buffers, views, steps: Vec::new(), node: None, dispatches: Vec::new() }
+        let (buffers, views, first) = (Vec::new(), HashMap::new(), HashMap::new());
+        Lowering { graph, limits, buffers, views, first, steps: Vec::new(), node: None, dispatches: Vec::new() }
     }
 
     /// Lowers the node at an index of the graph, unless its results are known without running it.
@@ -61,9 +74,7 @@ impl<'a> Lowering<'a> {
         node.op.lower(self)?;
         let mut outputs = Vec::new();
         for &id in &node.outputs {
-            if let Some(&view) = self.views.get(&id) {
-                outputs.push(self.port(id, view));
-            }
+            outputs.extend(self.port(id));
         }
         let types = self.input_types();
         let output_types: Vec<TensorType> = node.outputs.iter().map(|&id| self.graph.value(id).ty.clone()).collect();
@@ -87,30 +98,35 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn finish(mut self) -> Result<Plan> {
         let graph = self.graph;
-        let mut inputs = Vec::new();
-        for &id in &graph.inputs {
-            if graph.value(id).ty.kind == Kind::Real {
-                let view = self.view_of(id).map_err(|problem| problem.at(&graph.value(id).name))?;
-                inputs.push(self.port(id, view));
+        // An input lies as its first reader wants it; nobody read these.
+        for &id in graph.inputs.iter().filter(|&&id| graph.value(id).ty.kind == Kind::Real) {
+            if self.port(id).is_none() {
+                self.new_view(id, Layout::Plain).map_err(|problem| problem.at(&graph.value(id).name))?;
             }
         }
+        let inputs = graph.inputs.iter().filter_map(|&id| self.port(id)).collect();
         let mut outputs = Vec::new();
         for &id in &graph.outputs {
             let value = graph.value(id);
-            outputs.push(match &value.constant {
-                Some(constant) => Output::Constant(value.name.clone(), Arc::clone(constant)),
-                None => {
-                    let view = self.view_of(id).map_err(|problem| problem.at(&value.name))?;
-                    Output::Computed(self.port(id, view))
+            outputs.push(match (&value.constant, self.port(id)) {
+                (Some(constant), _) => Output::Constant(value.name.clone(), Arc::clone(constant)),
+                (None, Some(port)) => Output::Computed(port),
+                // An input that holds no reals and that the network returns as it is.
+                (None, None) => {
+                    let reason = format!("holds {:?}; a device computes reals only", value.ty.kind);
+                    return Err(Problem::Unsupported(reason).at(&value.name));
                 }
             });
         }
         Ok(Plan { buffers: self.buffers, steps: self.steps, inputs, outputs })
     }
 
-    fn port(&self, id: ValueId, view: View) -> Port {
+    /// Where a value lies first.
+    fn port(&self, id: ValueId) -> Option<Port> {
         let value = self.graph.value(id);
-        Port { name: value.name.clone(), value: id, ty: value.ty.clone(), view }
+        let &layout = self.first.get(&id)?;
+        let &view = self.views.get(&(id, layout))?;
+        Some(Port { name: value.name.clone(), value: id, ty: value.ty.clone(), view, layout })
     }
 
     fn node(&self) -> &'a Node {
@@ -143,32 +159,75 @@ impl<'a> Lowering<'a> {
         constant.ok_or_else(|| Problem::Unsupported(format!("input {slot} is computed while the network runs")))
     }
 
-    /// Where an input lies on the device; a constant is uploaded as it is.
+    /// Where an input lies row-major; a constant is uploaded as it is.
     pub fn input(&mut self, slot: usize) -> OpResult<View> {
+        self.input_as(slot, Layout::Plain)
+    }
+
+    /// Where an input lies in this layout: it is copied there first where it lies in the other one only.
+    pub fn input_as(&mut self, slot: usize, layout: Layout) -> OpResult<View> {
         let id = self.node().input(slot).ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))?;
-        self.view_of(id)
+        self.view_of(id, layout)
     }
 
-    /// Where an output is to be written.
+    /// Whether an input lies by four already, so that an operator that can take it so should.
+    pub fn lies_by_four(&self, slot: usize) -> bool {
+        self.node().input(slot).is_some_and(|id| self.views.contains_key(&(id, Layout::ByFour)))
+    }
+
+    /// Where an output is to be written row-major.
     pub fn output(&mut self, slot: usize) -> OpResult<View> {
-        self.view_of(self.node().outputs[slot])
+        self.output_as(slot, Layout::Plain)
     }
 
-    fn view_of(&mut self, id: ValueId) -> OpResult<View> {
-        if let Some(&view) = self.views.get(&id) {
+    /// Where an output is to be written in this layout.
+    pub fn output_as(&mut self, slot: usize, layout: Layout) -> OpResult<View> {
+        let id = self.node().outputs[slot];
+        match self.views.get(&(id, layout)) {
+            Some(&view) => Ok(view),
+            None => self.new_view(id, layout),
+        }
+    }
+
+    fn view_of(&mut self, id: ValueId, layout: Layout) -> OpResult<View> {
+        if let Some(&view) = self.views.get(&(id, layout)) {
             return Ok(view);
         }
+        let other = if layout == Layout::Plain { Layout::ByFour } else { Layout::Plain };
+        let shape = &self.graph.value(id).ty.shape;
+        match self.views.get(&(id, other)).copied() {
+            Some(view) if layout::is_both(shape) => {
+                self.views.insert((id, layout), view);
+                Ok(view)
+            }
+            Some(view) if self.graph.value(id).constant.is_none() => {
+                let copy = self.new_view(id, layout)?;
+                layout::convert(self, shape, layout, [copy, view])?;
+                Ok(copy)
+            }
+            _ => self.new_view(id, layout),
+        }
+    }
+
+    /// A buffer for a value, with its contents where they are known.
+    fn new_view(&mut self, id: ValueId, layout: Layout) -> OpResult<View> {
         let value = self.graph.value(id);
         if value.ty.kind != Kind::Real {
             return unsupported(format!("'{}' holds {:?}; a device computes reals only", value.name, value.ty.kind));
         }
         let contents = match &value.constant {
-            Some(tensor) => Some(row_major_slice(tensor.as_real()?).into_owned()),
+            Some(tensor) => Some(layout.pack(&value.ty.shape, &row_major_slice(tensor.as_real()?))),
             None => None,
         };
-        let view = self.buffer(value.name.clone(), checked_len(&value.ty.shape)?, contents)?;
-        self.views.insert(id, view);
+        let view = self.buffer(value.name.clone(), checked_len(&layout.shape(&value.ty.shape))?, contents)?;
+        self.views.insert((id, layout), view);
+        self.first.entry(id).or_insert(layout);
         Ok(view)
+    }
+
+    /// Room for numbers that one dispatch of this node leaves for another.
+    pub fn scratch(&mut self, what: &str, len: usize) -> OpResult<View> {
+        self.buffer(format!("{}: {what}", self.node().name), len, None)
     }
 
     /// Uploads numbers that an operator computed from its constants.
@@ -217,8 +276,23 @@ impl<'a> Lowering<'a> {
         (0..channels).step_by(most).map(|start| start..(start + most).min(channels)).collect()
     }
 
-    /// Uploads filters, a row for each output channel, of a range of channels, with their biases and slopes behind them. A
-    /// fused batch normalization scales both, in f64, rounded once.
+    /// What the filters are on a device, a row for each output channel: a fused batch normalization scales them and joins
+    /// the biases, in f64, rounded once.
+    pub fn folded(&self, filters: &[f32], epilogue: &Epilogue) -> OpResult<Folded> {
+        let out_c = self.output_type(0).shape[1];
+        let row = (filters.len() / out_c).max(1);
+        let PerChannel { factor, offset } = epilogue.per_channel(&self.epilogue_constants()?, out_c)?;
+        let slope = match self.has_input(slot::SLOPE) {
+            true => self.constant(slot::SLOPE)?.as_real()?.iter().copied().collect(),
+            false => vec![0.0; out_c],
+        };
+        let scaled = filters.chunks(row).zip(&factor);
+        let weights =
+            scaled.flat_map(|(row, factor)| row.iter().map(move |&w| (f64::from(w) * factor) as f32)).collect();
+        Ok(Folded { weights, bias: offset.iter().map(|&x| x as f32).collect(), slope })
+    }
+
+    /// Uploads the filters of a range of channels, with their biases and slopes behind them; zeros behind the last channel.
     pub fn pack_filters(
         &mut self,
         channels: Range<usize>,
@@ -226,28 +300,19 @@ impl<'a> Lowering<'a> {
         epilogue: &Epilogue,
         packing: Packing,
     ) -> OpResult<View> {
-        let out_c = self.output_type(0).shape[1];
-        let row = filters.len() / out_c;
-        let PerChannel { factor, offset } = epilogue.per_channel(&self.epilogue_constants()?, out_c)?;
-        let slopes = match self.has_input(slot::SLOPE) {
-            true => Some(self.constant(slot::SLOPE)?.as_real()?),
-            false => None,
-        };
-        // Channels behind the last one are zeros.
-        let within = |channel: usize| channel < channels.end;
+        let Folded { weights, bias, slope } = self.folded(filters, epilogue)?;
+        let row = weights.len() / bias.len();
         let width = packing.width();
-        let blocks = || channels.clone().step_by(width).map(|first| first..first + width);
-        let mut packed = Vec::with_capacity(channels.len().next_multiple_of(width) * (row + 2));
-        for block in blocks() {
-            for at in 0..row {
-                let weight = |channel: usize| (f64::from(filters[channel * row + at]) * factor[channel]) as f32;
-                packed.extend(block.clone().map(|channel| if within(channel) { weight(channel) } else { 0.0 }));
-            }
+        let padded = channels.len().next_multiple_of(width);
+        let mut packed = Vec::with_capacity(padded * (row + 2));
+        for block in channels.clone().step_by(width) {
+            let weight = |channel: usize, at| if channel < channels.end { weights[channel * row + at] } else { 0.0 };
+            packed.extend((0..row).flat_map(|at| (block..block + width).map(move |channel| weight(channel, at))));
         }
-        let padded = || blocks().flatten();
-        packed.extend(padded().map(|channel| if within(channel) { offset[channel] as f32 } else { 0.0 }));
-        let slope = |channel: usize| slopes.filter(|_| within(channel)).map_or(0.0, |slopes| slopes[[channel]]);
-        packed.extend(padded().map(slope));
+        for values in [bias, slope] {
+            packed.extend(&values[channels.clone()]);
+            packed.resize(packed.len() + padded - channels.len(), 0.0);
+        }
         self.constant_buffer("weights, bias, slope", packed)
     }
 
@@ -263,7 +328,9 @@ impl<'a> Lowering<'a> {
     /// The output is the input's buffer under another shape.
     pub fn alias(&mut self, output: usize, input: usize) -> OpResult<()> {
         let view = self.input(input)?;
-        self.views.insert(self.node().outputs[output], view);
+        let id = self.node().outputs[output];
+        self.views.insert((id, Layout::Plain), view);
+        self.first.insert(id, Layout::Plain);
         Ok(())
     }
 

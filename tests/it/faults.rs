@@ -29,6 +29,15 @@ const IN_CONVOLUTIONS: [Injected; 16] = [
     ("norm", "sum_0 += weight", "sum_0 += unpack2x16float(pack2x16float(weight.xy)).x"),
 ];
 
+const BY_FOUR: [Injected; 6] = [
+    ("tile", "weights[weight_at + 16u]", "weights[weight_at + 32u]"),
+    ("residual", "residual[at]", "residual[max(at, 1u) - 1u]"),
+    ("slope", "return slopes_of(block);", "return slopes_of(block).yzxw;"),
+    ("tile_max", "(values > state)", "(values < state)"),
+    ("tile_mean", "state / f32(taken)", "state / f32(taken + 1u)"),
+    ("norm", "p.bias_at + block", "p.slope_at + block"),
+];
+
 const IN_OTHERS: [Injected; 12] = [
     ("pad", "source_index(place,", "source_index(place + 1,"),
     ("pool", "value > most", "value < most"),
@@ -101,7 +110,7 @@ fn ints<const N: usize>(values: [i64; N]) -> AttributeValue {
 }
 
 /// Each way in which a convolution can be computed and can end.
-fn convolutions() -> Scratch {
+fn convolutions(file: &str) -> Scratch {
     let mut network = Network::new([2, 3, 17, 18]);
     network.conv("tile", [5, 3]);
     network.node("Relu", "relu", &[], &[]);
@@ -126,7 +135,7 @@ fn convolutions() -> Scratch {
     network.builder.initializer("low", &Tensor::real(&[], vec![-0.4]).unwrap());
     network.builder.initializer("high", &Tensor::real(&[], vec![0.4]).unwrap());
     network.node_of("Clip", "clip", &["batch_norm", "low", "high"].map(str::to_string), &[]);
-    network.scratch("convolutions.onnx")
+    network.scratch(file)
 }
 
 /// Each kernel that is no convolution's.
@@ -151,9 +160,10 @@ fn others() -> Scratch {
 }
 
 /// The exit code of a comparison and the node that it finds guilty.
-fn compared(model: &Scratch, fault: Option<&str>) -> (Option<i32>, Value) {
+fn compared(model: &Scratch, kernel: Option<&str>, fault: Option<&str>) -> (Option<i32>, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reluctor"));
     command.args(["compare", model.path(), "--device", "gpu", "--json"]).env("NODEVICE_SELECT", "1");
+    command.args(kernel.map(|kernel| format!("--kernel={kernel}")));
     command.args(fault.map(|fault| format!("--inject-fault={fault}"))).stdin(Stdio::null());
     let output = command.output().expect("the binary runs");
     let report: Value = serde_json::from_slice(&output.stdout)
@@ -161,22 +171,22 @@ fn compared(model: &Scratch, fault: Option<&str>) -> (Option<i32>, Value) {
     (output.status.code(), report["first_diverging"].clone())
 }
 
-fn assert_each_is_located(model: &Scratch, faults: &[Injected]) {
-    assert_eq!(compared(model, None), (Some(0), Value::Null), "without a fault");
+fn assert_each_is_located(model: &Scratch, kernel: Option<&str>, faults: &[Injected]) {
+    assert_eq!(compared(model, kernel, None), (Some(0), Value::Null), "without a fault");
     for (node, find, replace) in faults {
         let fault = format!("{node}:{find}=>{replace}");
-        assert_eq!(compared(model, Some(&fault)), (Some(1), Value::from(*node)), "{fault}");
+        assert_eq!(compared(model, kernel, Some(&fault)), (Some(1), Value::from(*node)), "{fault}");
     }
 }
 
 #[test]
 fn a_fault_in_any_part_of_a_convolution_is_located_by_one_command() {
-    assert_each_is_located(&convolutions(), &IN_CONVOLUTIONS);
+    assert_each_is_located(&convolutions("convolutions.onnx"), Some("conv_tile"), &IN_CONVOLUTIONS);
 }
 
 #[test]
 fn a_fault_in_any_other_kernel_is_located_by_one_command() {
-    assert_each_is_located(&others(), &IN_OTHERS);
+    assert_each_is_located(&others(), Some("conv_tile"), &IN_OTHERS);
 }
 
 #[test]
@@ -186,4 +196,9 @@ fn a_fault_that_fits_nowhere_is_a_usage_error() {
     let output = command.stdin(Stdio::null()).output().expect("the binary runs");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && text.contains("no shader of any node"), "{text}");
+}
+
+#[test]
+fn a_fault_in_a_convolution_by_four_channels_is_located_by_one_command() {
+    assert_each_is_located(&convolutions("by_four.onnx"), None, &BY_FOUR);
 }

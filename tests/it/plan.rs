@@ -25,6 +25,8 @@ fn misuse(case: &Case, plan: &Plan) -> Result<(), String> {
     }
     for step in &plan.steps {
         let node = &case.graph.nodes[step.node];
+        // What earlier dispatches of the step wrote for later ones.
+        let mut own = HashSet::new();
         for dispatch in &step.dispatches {
             for read in &dispatch.inputs {
                 let constant = plan.buffers[read.buffer.0].contents.is_some();
@@ -34,10 +36,11 @@ fn misuse(case: &Case, plan: &Plan) -> Result<(), String> {
                 if read.buffer == dispatch.output.buffer {
                     return Err(format!("{} reads what it writes", step.name));
                 }
-                if !constant && !held {
+                if !constant && !held && !own.contains(&read.buffer) {
                     return Err(format!("{} reads {:?}, which holds another tensor by then", step.name, read.buffer));
                 }
             }
+            own.insert(dispatch.output.buffer);
         }
         for port in &step.outputs {
             if plan.buffers[port.view.buffer.0].bytes < port.view.offset + port.view.bytes {

@@ -6,7 +6,6 @@ mod convolutions;
 mod others;
 
 use crate::build::{Build, Case};
-use crate::check::planned;
 use crate::device::gpu;
 use crate::random::Numbers;
 use crate::shapes::{ConvShape, window};
@@ -15,8 +14,8 @@ use reluctor::kernels::KERNELS;
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::resample::{Coordinates, Interpolation};
 use reluctor::ops::*;
-use reluctor::plan::Plan;
 use reluctor::plan::fault::Fault;
+use reluctor::plan::{Limits, Plan, plan};
 use reluctor::tensor::Tensor;
 
 /// What is wrong.
@@ -64,6 +63,7 @@ const OF_CONVOLUTIONS: [Seed; 10] = [
 const OF_ALL: [Seed; 4] = [TailDropped, ItemReadsAnother, HalfPrecision, StaleResult];
 
 /// A kernel's fault, as an edit of the text that the kernel is linked from.
+#[derive(Clone)]
 struct Row {
     kernel: &'static str,
     seed: Seed,
@@ -84,6 +84,12 @@ fn half(kernel: &'static str, load: &str) -> Row {
 fn stale(kernel: &'static str, place: &str, value: &str) -> Row {
     let store = format!("{place} = {value};");
     row(kernel, StaleResult, &store, &format!("if ({place} == 0.0) {{ {store} }}"))
+}
+
+/// The same for four numbers.
+fn stale_four(kernel: &'static str, place: &str, value: &str) -> Row {
+    let store = format!("{place} = {value};");
+    row(kernel, StaleResult, &store, &format!("if (all({place} == vec4<f32>())) {{ {store} }}"))
 }
 
 fn rows() -> Vec<Row> {
@@ -124,6 +130,8 @@ fn case(kernel: &str, seed: Seed) -> Case {
         // Seven channels: the second tile has three.
         "conv_tile" => conv(&mut build, [7, 3, 3, 3], three.conv(epilogue)),
         "conv_transpose_direct" => conv(&mut build, three.transposed_filters(), three.conv_transpose(epilogue)),
+        "conv_subgroup" => conv(&mut build, [7, 3, 3, 3], three.conv(epilogue)),
+        "conv_depthwise" => conv(&mut build, [3, 1, 3, 3], ConvShape { groups: 3, ..three }.conv(epilogue)),
         other => return others::case(build, other, seed, activation),
     };
     build.done(&[y])
@@ -158,12 +166,19 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
     worst
 }
 
+/// The device's limits, and a kernel that is to be chosen.
+fn limits(kernel: &'static str) -> Limits {
+    let by_four = ["conv_subgroup", "conv_depthwise", "pool_by_four", "channels_by_four", "channels_apart"];
+    let conv_kernel = if by_four.contains(&kernel) { None } else { Some("conv_tile") };
+    Limits { conv_kernel, ..gpu().limits() }
+}
+
 /// Each row whose fault goes unnoticed, or whose kernel is found guilty without it.
 fn unnoticed(rows: Vec<Row>) -> Vec<String> {
     let mut unnoticed = Vec::new();
     for Row { kernel, seed, find, replace } in rows {
         let case = case(kernel, seed);
-        let clean = planned(&case);
+        let clean = plan(&case.graph, &limits(kernel)).unwrap_or_else(|error| panic!("{error}"));
         assert!(
             clean.dispatches().any(|dispatch| dispatch.variant.kernel.name == kernel),
             "{kernel} {seed:?}: {clean}"

@@ -6,7 +6,7 @@ use crate::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
 use reluctor::graph::ValueId;
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::slot;
-use reluctor::ops::{Activation, Epilogue, Op, Pool, PoolKind};
+use reluctor::ops::*;
 use reluctor::plan::Limits;
 
 /// How an epilogue ends.
@@ -39,9 +39,105 @@ pub fn cases() -> Vec<Limited> {
                 cases.push(every_activation(direction, store, residual, index, &shapes));
             }
         }
-        cases.push(every_shape(direction));
+        cases.push(every_shape(direction, row_major()));
     }
+    for residual in [false, true] {
+        cases.push(every_activation_by_four(depthwise(), Store::Each, residual));
+        cases.extend(strips().into_iter().map(|shape| every_activation_by_four(shape, Store::Each, residual)));
+    }
+    cases.extend(POOL_KINDS.map(|kind| every_activation_by_four(strips()[0], Store::Pooled(kind), false)));
+    cases.push(every_shape(Direction::Forward, software()));
+    cases.push(layouts());
     cases
+}
+
+/// An adapter for the kernels whose images lie row-major.
+fn row_major() -> Limits {
+    Limits { conv_kernel: Some("conv_tile"), ..Limits::default() }
+}
+
+/// An adapter for the kernels of software adapters.
+pub fn software() -> Limits {
+    Limits { software: true, subgroup_lanes: 8, ..Limits::default() }
+}
+
+/// Seven channels, each with a filter of its own.
+fn depthwise() -> ConvShape {
+    let window = window([3, 3], [2, 1], [1, 2], [1, 2, 0, 1]);
+    ConvShape { batch: 2, in_c: 7, out_c: 7, groups: 7, image: [7, 13], window }
+}
+
+/// A shape for each tile of `conv_subgroup`, which fits it better than the others; the last one fits the smallest.
+fn strips() -> Vec<ConvShape> {
+    let three = |stride| window([3, 3], [stride; 2], [1, 1], [1; 4]);
+    let one = window([1, 1], [1, 1], [1, 1], [0; 4]);
+    let shape = |image, window| ConvShape { batch: 2, in_c: 5, out_c: 30, groups: 1, image, window };
+    vec![
+        shape([8, 7], three(1)),
+        shape([8, 8], three(1)),
+        shape([16, 14], three(2)),
+        shape([8, 7], one),
+        shape([8, 8], one),
+        ConvShape { out_c: 7, ..shape([8, 2], window([2, 2], [1, 1], [1, 1], [1, 0, 0, 0])) },
+    ]
+}
+
+/// Images that are wanted row-major and by four channels in turn.
+fn layouts() -> Limited {
+    let mut build = Build::new(8);
+    let x = build.input(&[2, 6, 5, 7]);
+    let y = build.node("first", Transpose { permutation: vec![0, 1, 3, 2] }, &[Some(x)]);
+    let conv = |build: &mut Build, name: &str, x: ValueId, channels: [usize; 2]| {
+        let filters = build.constant(&[channels[1], channels[0], 3, 3]);
+        let op = Conv { window: window([3, 3], [1, 1], [1, 1], [1; 4]), groups: 1, epilogue: Epilogue::default() };
+        build.node(name, op, &[Some(x), Some(filters)])
+    };
+    let a = conv(&mut build, "by four", y, [6, 8]);
+    let b = conv(&mut build, "beside", x, [6, 8]);
+    build.node("and back", Transpose { permutation: vec![0, 3, 2, 1] }, &[Some(a)]);
+    build.node("of the input too", Transpose { permutation: vec![1, 0, 2, 3] }, &[Some(x)]);
+    let b = build.node("turned", Transpose { permutation: vec![0, 1, 3, 2] }, &[Some(b)]);
+    let b = conv(&mut build, "again", b, [8, 8]);
+    build.node("joined", Concat { axis: 1 }, &[Some(a), Some(b), Some(a)]);
+    build.node("uneven", Concat { axis: 1 }, &[Some(a), Some(y)]);
+    build.node("added", Binary { function: BinaryFunction::Add, activation: Activation::Relu }, &[Some(a), Some(b)]);
+    let scale = build.node("mean", Reduce { kind: ReduceKind::Mean, axes: 2..4 }, &[Some(a)]);
+    build.node(
+        "scaled",
+        Binary { function: BinaryFunction::Mul, activation: Activation::Relu },
+        &[Some(b), Some(scale)],
+    );
+    build.node("sigmoid", Activate { activation: Activation::Sigmoid }, &[Some(b)]);
+    let odd = conv(&mut build, "odd", a, [8, 5]);
+    let sigmoid = build.node("odd sigmoid", Activate { activation: Activation::Sigmoid }, &[Some(odd)]);
+    let tanh = build.node("odd tanh", Activate { activation: Activation::Tanh }, &[Some(odd)]);
+    build.node(
+        "odd quotient",
+        Binary { function: BinaryFunction::Sub, activation: Activation::Softplus },
+        &[Some(sigmoid), Some(tanh)],
+    );
+    conv(&mut build, "odd again", sigmoid, [5, 3]);
+    (build.done_all(), software())
+}
+
+/// One node for each activation, all of one shape.
+fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool) -> Limited {
+    let mut build = Build::new(7);
+    for (index, &activation) in ACTIVATIONS.iter().enumerate() {
+        let pool = match store {
+            Store::Pooled(kind) => pools(kind).into_iter().cycle().nth(index),
+            _ => None,
+        };
+        add(
+            &mut build,
+            Direction::Forward,
+            shape,
+            Epilogue { activation, pool, ..Epilogue::default() },
+            residual,
+            true,
+        );
+    }
+    (build.done_all(), software())
 }
 
 fn stores() -> Vec<Store> {
@@ -74,17 +170,17 @@ fn every_activation(direction: Direction, store: Store, residual: bool, seed: us
         add(&mut build, direction, shape, epilogue, residual, index % 4 != 3);
     }
     let max_loop_iterations = if store == Store::Split { FEW_ITERATIONS } else { 60_000 };
-    (build.done_all(), Limits { max_loop_iterations, ..Limits::default() })
+    (build.done_all(), Limits { max_loop_iterations, ..row_major() })
 }
 
 /// Every shape, without residual, under Relu.
-fn every_shape(direction: Direction) -> Limited {
+fn every_shape(direction: Direction, limits: Limits) -> Limited {
     let mut build = Build::new(99);
     for shape in conv_shapes() {
         let epilogue = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
         add(&mut build, direction, shape, epilogue, false, true);
     }
-    (build.done_all(), Limits::default())
+    (build.done_all(), limits)
 }
 
 /// Shapes whose sums take more than one dispatch under [`FEW_ITERATIONS`], into parts of equal and unequal length.

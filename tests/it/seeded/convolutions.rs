@@ -1,6 +1,6 @@
 //! What can go wrong in convolutions. The parts are shared, and so are most edits.
 
-use super::{Row, Seed::*, half, row, stale};
+use super::{Row, Seed::*, half, row, stale, stale_four};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -10,6 +10,8 @@ pub fn rows() -> Vec<Row> {
     rows.extend(one_element_an_invocation("conv_direct", "input[line + u32(ix)]"));
     rows.extend(one_element_an_invocation("conv_transpose_direct", "input[line + ix]"));
     rows.extend(tile("conv_tile"));
+    rows.extend(subgroup("conv_subgroup"));
+    rows.extend(depthwise("conv_depthwise"));
     rows
 }
 
@@ -49,4 +51,35 @@ fn tile(kernel: &'static str) -> Vec<Row> {
         half(kernel, "input[index]"),
         stale(kernel, "output[at]", value),
     ]
+}
+
+/// In the parts of the convolutions whose images lie by four channels; the pool after them is a dispatch of its own.
+fn by_four(kernel: &'static str) -> [Row; 8] {
+    let window = ["let corner_x = i32(", "let corner_x = 1 + i32("];
+    let bias = "p.bias_at + block - p.first_c / 4u";
+    [
+        row(kernel, LeakyReluForRelu, "select(x, 0.0, x < 0.0)", "select(x, 0.01 * x, x < 0.0)"),
+        row(kernel, EluForCelu, "expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"),
+        row(kernel, WindowOffByOne, window[0], window[1]),
+        row(kernel, MeanWindowOffByOne, window[0], window[1]),
+        row(kernel, BiasOfAnotherChannel, &format!("weights[{bias}]"), &format!("weights[{bias}].yzwx")),
+        row(kernel, TailDropped, "channels < vec4<u32>(p.out_c)", "channels < vec4<u32>(p.out_c - 1u)"),
+        half(kernel, "whole.x"),
+        stale_four(kernel, "output[at]", "select(vec4<f32>(), finished, channels < vec4<u32>(p.out_c))"),
+    ]
+}
+
+fn subgroup(kernel: &'static str) -> Vec<Row> {
+    let mut rows = by_four(kernel).to_vec();
+    rows.push(row(kernel, TapShifted, "weights[weight_at + 16u]", "weights[weight_at + 32u]"));
+    rows.push(row(kernel, ItemReadsAnother, "return (n * blocks + group", "return (min(n, 1u) * blocks + group"));
+    rows
+}
+
+fn depthwise(kernel: &'static str) -> Vec<Row> {
+    let weight = "weights[(block * p.k_h + ky) * p.k_w + kx]";
+    let mut rows = by_four(kernel).to_vec();
+    rows.push(row(kernel, TapShifted, weight, &weight.replace("+ kx]", "+ select(kx, 2u, kx == 1u)]")));
+    rows.push(row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"));
+    rows
 }

@@ -8,7 +8,7 @@ const TAIL: [&str; 2] = ["if (index >= p.count) {", "if (index >= p.count - 1u) 
 
 /// Something that the kernel computes.
 pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) -> Case {
-    let x = if kernel == "matmul_direct" { build.input(&[3, 5, 17]) } else { build.input(&IMAGES) };
+    let mut x = if kernel == "matmul_direct" { build.input(&[3, 5, 17]) } else { build.input(&IMAGES) };
     let channels = |build: &mut Build| Some(build.constant(&[3]));
     let (op, more): (Op, _) = match kernel {
         "pool_window" => (pool(seed).or(pool(WindowOffByOne)).unwrap().into(), vec![]),
@@ -28,6 +28,19 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
         }
         "reduce_rows" => (Reduce { kind: ReduceKind::Mean, axes: 2..4 }.into(), vec![]),
+        // The image lies by four channels before the pool, after a convolution of one tap a channel; and apart after it.
+        "pool_by_four" | "channels_by_four" | "channels_apart" => {
+            let filters = build.constant(&[3, 1, 1, 1]);
+            let op = Conv { window: window([1, 1], [1, 1], [1, 1], [0; 4]), groups: 3, epilogue: Epilogue::default() };
+            if kernel == "channels_by_four" {
+                x = build.node("transposed", Transpose { permutation: vec![0, 1, 3, 2] }, &[Some(x)]);
+            }
+            x = build.node("conv", op, &[Some(x), Some(filters)]);
+            match kernel {
+                "pool_by_four" => (pool(seed).or(pool(WindowOffByOne)).unwrap().into(), vec![]),
+                _ => (Transpose { permutation: vec![0, 1, 3, 2] }.into(), vec![]),
+            }
+        }
         "softmax_rows" => (Softmax { axes: 2..4 }.into(), vec![]),
         "copy_strided" => (Transpose { permutation: vec![0, 2, 3, 1] }.into(), vec![]),
         "pad_each" => {
@@ -47,10 +60,61 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
 }
 
 pub fn rows() -> Vec<Row> {
-    [pool_window(), matmul(), each("activation_each", "input[index]"), binary(), affine(), rows_of(), moves()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        by_four(),
+        pool_window(),
+        matmul(),
+        each("activation_each", "input[index]"),
+        binary(),
+        affine(),
+        rows_of(),
+        moves(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn by_four() -> Vec<Row> {
+    let load = "input[plane + u32(y) * p.out_w + u32(x)]";
+    let plane = "index / pixels * p.out_h * p.out_w";
+    let item = "let n = index / (p.pixels * blocks);";
+    let of_another = "let n = min(index / (p.pixels * blocks), 1u);";
+    let one_place = "unpack2x16float(pack2x16float(four.xy))";
+    vec![
+        row("pool_by_four", TailDropped, TAIL[0], TAIL[1]),
+        row("pool_by_four", ItemReadsAnother, plane, "min(index / pixels, 1u) * p.out_h * p.out_w"),
+        row(
+            "pool_by_four",
+            HalfPrecision,
+            load,
+            &format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)"),
+        ),
+        stale_four("pool_by_four", "output[index]", "pooled(state, taken, index % pixels)"),
+        row("channels_by_four", TailDropped, TAIL[0], TAIL[1]),
+        row("channels_by_four", ItemReadsAnother, item, of_another),
+        row(
+            "channels_by_four",
+            HalfPrecision,
+            "output[index] = four;",
+            &format!("output[index] = vec4<f32>({one_place}, four.zw);"),
+        ),
+        stale_four("channels_by_four", "output[index]", "four"),
+        row("channels_apart", TailDropped, TAIL[0], TAIL[1]),
+        row(
+            "channels_apart",
+            ItemReadsAnother,
+            "input[index]",
+            "input[index - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))]",
+        ),
+        row(
+            "channels_apart",
+            HalfPrecision,
+            "= four[i];",
+            "= unpack2x16float(pack2x16float(vec2<f32>(four[i], 0.0))).x;",
+        ),
+        stale("channels_apart", "output[(n * p.channels + block * 4u + i) * p.pixels + pixel]", "four[i]"),
+    ]
 }
 
 fn pool_window() -> Vec<Row> {

@@ -1,0 +1,1 @@
+alias Element = vec4<f32>;

@@ -1,0 +1,1 @@
+alias Element = f32;

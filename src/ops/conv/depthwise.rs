@@ -1,0 +1,55 @@
+//! `conv_depthwise`: one filter a channel.
+
+use super::{ConvParams, ConvShape, by_four};
+use crate::kernels::Kernel;
+use crate::ops::OpResult;
+use crate::ops::epilogue::{self, Epilogue, slot};
+use crate::plan::Lowering;
+use crate::plan::layout::CHANNELS;
+use crate::tensor::row_major_slice;
+
+/// Pixels of a row that an invocation computes.
+const PIXELS: usize = 4;
+
+/// Four channels of four pixels an invocation.
+pub static CONV_DEPTHWISE: Kernel = Kernel {
+    name: "conv_depthwise",
+    source: include_str!("../../../shaders/conv_depthwise.wgsl"),
+    includes: &epilogue::INCLUDES_BY_FOUR,
+    params: ConvParams::FIELDS,
+    combinations: epilogue::by_four_combinations,
+};
+
+/// Whether each channel has one filter, its loops are short enough for one dispatch, and all filters fit one binding.
+pub(super) fn fits(shape: &ConvShape, node: &Lowering<'_>) -> bool {
+    let taps = shape.window.kernel[0] * shape.window.kernel[1];
+    shape.groups == shape.in_c
+        && shape.groups == shape.out_c
+        && shape.window.loop_iterations(0) <= u64::from(node.limits().max_loop_iterations)
+        && node.filters_per_binding(taps + 2) >= shape.out_c.next_multiple_of(CHANNELS)
+}
+
+/// Appends the dispatch, and one for a pool.
+pub(super) fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue) -> OpResult<()> {
+    let weights = node.constant(slot::WEIGHT)?.as_real()?;
+    let folded = node.folded(&row_major_slice(weights), epilogue)?;
+    let taps = shape.window.kernel[0] * shape.window.kernel[1];
+    let padded = shape.out_c.next_multiple_of(CHANNELS);
+    let mut packed = Vec::with_capacity(padded * (taps + 2));
+    for block in (0..shape.out_c).step_by(CHANNELS) {
+        let weight =
+            |channel: usize, tap| if channel < shape.out_c { folded.weights[channel * taps + tap] } else { 0.0 };
+        packed.extend((0..taps).flat_map(|tap| (block..block + CHANNELS).map(move |channel| weight(channel, tap))));
+    }
+    for values in [&folded.bias, &folded.slope] {
+        packed.extend(values);
+        packed.resize(packed.len() + padded - shape.out_c, 0.0);
+    }
+    let packed = node.constant_buffer("weights, bias, slope", packed)?;
+    let invocations = shape.batch * padded / CHANNELS * shape.out[0] * shape.out[1].div_ceil(PIXELS);
+    by_four::with_pool(node, shape, epilogue, |node, bound| {
+        let params = by_four::params(shape, epilogue, 0..shape.out_c, padded * taps, padded);
+        let (count, inputs) = (invocations as u32, bound.inputs(packed));
+        node.dispatch(&CONV_DEPTHWISE, bound.parts.clone(), count, params, bound.output, &inputs)
+    })
+}

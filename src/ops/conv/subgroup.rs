@@ -1,0 +1,211 @@
+//! `conv_subgroup`: the convolution for adapters whose loads cost far more than their arithmetic.
+
+use super::ConvShape;
+use crate::kernels::{Kernel, Part};
+use std::fmt::{self, Write};
+use std::sync::LazyLock;
+
+/// Invocations of a subgroup, and of a workgroup.
+pub const LANES: usize = 8;
+
+/// What an invocation computes at a time: the inner loops that are unrolled by text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Neighbouring taps of a row of the filter whose inputs are loaded once; 1 for filters of any shape.
+    pub taps: usize,
+    /// The horizontal stride; of no concern where `taps` is 1.
+    pub stride: usize,
+    /// Neighbouring pixels of a row of the output.
+    pub pixels: usize,
+    /// Output channels; a multiple of [`LANES`].
+    pub channels: usize,
+}
+
+const fn tile(taps: usize, stride: usize, pixels: usize, channels: usize) -> Tile {
+    Tile { taps, stride, pixels, channels }
+}
+
+/// Every tile, the most wanted first. Wider ones run faster and compile longer: a tile of 7 pixels, 16 channels and 3 taps
+/// has 1,344 multiply-adds, and takes lavapipe a quarter of a second.
+pub const TILES: [Tile; 6] =
+    [tile(3, 1, 7, 16), tile(3, 1, 8, 16), tile(3, 2, 7, 16), tile(1, 1, 7, 16), tile(1, 1, 8, 16), tile(1, 1, 4, 8)];
+
+/// Any convolution can run on it.
+pub const SMALLEST: Tile = TILES[TILES.len() - 1];
+
+impl Tile {
+    /// Whether its strips fit the convolution at all.
+    pub fn fits(&self, shape: &ConvShape) -> bool {
+        let window = &shape.window;
+        let row = self.taps == 1
+            || (self.taps == window.kernel[1] && self.stride == window.stride[1] && window.dilation[1] == 1);
+        let groups = shape.groups == 1
+            || (shape.in_c / shape.groups).is_multiple_of(4)
+                && (shape.out_c / shape.groups).is_multiple_of(self.channels);
+        row && groups
+    }
+
+    /// The share of a dispatch's arithmetic that is stored, beside the loads that each product takes: the cost of a
+    /// product, in units of a multiply-add. A vec4 load costs about as much as 100 of them on lavapipe.
+    pub fn cost(&self, shape: &ConvShape) -> f64 {
+        const LOAD: f64 = 100.0;
+        let columns = (self.pixels - 1) * self.stride + self.taps;
+        let loads = columns + self.taps * self.channels / LANES;
+        let products = 4 * self.taps * self.pixels * self.channels;
+        let strips = shape.batch * shape.out[0] * shape.out[1].div_ceil(self.pixels);
+        let computed = strips.next_multiple_of(LANES) * self.pixels * shape.out_c.next_multiple_of(self.channels);
+        let stored = shape.batch * shape.out[0] * shape.out[1] * shape.out_c;
+        let padding = computed as f64 / stored.max(1) as f64;
+        padding * (1.0 + LOAD * loads as f64 / products as f64)
+    }
+
+    /// The part that defines `main`.
+    pub fn part(&self) -> Part {
+        let at = TILES.iter().position(|tile| tile == self).expect("a tile of the list");
+        PARTS[at]
+    }
+
+    /// Loop iterations of one invocation.
+    pub fn loop_iterations(&self, shape: &ConvShape) -> u64 {
+        let [k_h, k_w] = shape.window.kernel.map(|size| size as u64);
+        let blocks = (shape.in_c / shape.groups).div_ceil(4) as u64;
+        k_h * (1 + k_w.div_ceil(self.taps as u64) * (1 + blocks)) + 1
+    }
+
+    /// Workgroups that cover so many output channels.
+    pub fn groups(&self, shape: &ConvShape, channels: usize) -> usize {
+        let strips = shape.batch * shape.out[0] * shape.out[1].div_ceil(self.pixels);
+        strips.div_ceil(LANES) * channels.div_ceil(self.channels)
+    }
+}
+
+/// Made once a process: parts live as long as it does.
+static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
+    let part = |tile: &Tile| {
+        let Tile { taps, stride, pixels, channels } = tile;
+        let name = if *taps == 1 { String::new() } else { format!("{taps}s{stride}_") };
+        let name = format!("strip_{name}{pixels}x{channels}").leak();
+        Part { name, source: text(tile).leak() }
+    };
+    TILES.iter().map(part).collect()
+});
+
+/// `main`, with one variable for each sum: `sum_<pixel>_<channel>`.
+fn text(tile: &Tile) -> String {
+    let Tile { taps, stride, pixels, channels } = *tile;
+    let columns = if taps == 1 { pixels } else { (pixels - 1) * stride + taps };
+    let mut wgsl = Text::default();
+    wgsl.line(format_args!(
+        "// {pixels} pixels of a row, {channels} channels, {taps} tap(s) a step.
+@compute @workgroup_size({LANES})
+fn main(
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {{
+    let blocks = (p.count_c + {last}u) / {channels}u;
+    let index = group_index(group, groups);
+    let block = index % blocks;
+    let at = strip(index / blocks * {LANES}u + lane, {pixels}u);
+    let plane = p.in_h * p.in_w;
+    let in_blocks = (p.in_c_per_group + 3u) / 4u;
+    let first = first_plane(at.n, p.first_c + block * {channels}u);
+    var weight_at = block * p.k_h * p.k_w * in_blocks * {channels}u + lane;",
+        last = channels - 1
+    ));
+    for (pixel, channel) in grid(pixels, channels) {
+        wgsl.line(format_args!("    var sum_{pixel}_{channel} = 0.0;"));
+    }
+    wgsl.line(format_args!(
+        "    for (var ky = 0u; ky < p.k_h; ky++) {{
+        let iy = input_row(at.oy, ky);
+        let row = first + nearest(iy, p.in_h) * p.in_w;
+        for (var kx = 0u; kx < p.k_w; kx += {taps}u) {{"
+    ));
+    for column in 0..columns {
+        let ix = match taps {
+            1 => format!("input_column(at.ox + {column}u, kx)"),
+            _ => format!("i32(at.ox * {stride}u + {column}u) - p.pad_left"),
+        };
+        wgsl.line(format_args!(
+            "            let ix_{column} = {ix};
+            let inside_{column} = inside(iy, p.in_h) && inside(ix_{column}, p.in_w);
+            let at_{column} = row + nearest(ix_{column}, p.in_w);"
+        ));
+    }
+    wgsl.line(format_args!("            for (var ic = 0u; ic < in_blocks; ic++) {{"));
+    for column in 0..columns {
+        wgsl.line(format_args!(
+            "                let in_{column} = select(vec4<f32>(), input[at_{column} + ic * plane], inside_{column});"
+        ));
+    }
+    let eights = channels / LANES;
+    for (tap, eight) in grid(taps, eights) {
+        let ahead = tap * channels + eight * LANES;
+        wgsl.line(format_args!("                let weights_{tap}_{eight} = weights[weight_at + {ahead}u];"));
+    }
+    // All products of one channel before the next: its sums stay in registers, inputs come from the first cache.
+    for channel in 0..channels {
+        for (tap, component) in (0..taps).flat_map(|tap| "xyzw".chars().map(move |component| (tap, component))) {
+            let (eight, lane) = (channel / LANES, channel % LANES);
+            let weight = format!("w_{channel}_{tap}_{component}");
+            wgsl.line(format_args!(
+                "                let {weight} = subgroupBroadcast(weights_{tap}_{eight}.{component}, {lane}u);"
+            ));
+            for pixel in 0..pixels {
+                let column = if taps == 1 { pixel } else { pixel * stride + tap };
+                wgsl.line(format_args!("                sum_{pixel}_{channel} += {weight} * in_{column}.{component};"));
+            }
+        }
+    }
+    wgsl.line(format_args!("                weight_at += {}u;\n            }}\n        }}\n    }}", taps * channels));
+    for (pixel, four) in grid(pixels, channels / 4) {
+        let sums: Vec<String> = (0..4).map(|i| format!("sum_{pixel}_{}", four * 4 + i)).collect();
+        let block = format!("p.first_c / 4u + block * {}u + {four}u", channels / 4);
+        wgsl.line(format_args!("    store_pixel(vec4<f32>({}), at, {block}, {pixel}u);", sums.join(", ")));
+    }
+    wgsl.line(format_args!("}}"));
+    wgsl.0
+}
+
+/// Every pair below two ends, the second the faster.
+fn grid(first: usize, second: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..first).flat_map(move |a| (0..second).map(move |b| (a, b)))
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("a string takes every text");
+    }
+}
+
+/// A strip of pixels an invocation, weights by broadcast.
+pub static CONV_SUBGROUP: Kernel = Kernel {
+    name: "conv_subgroup",
+    source: include_str!("../../../shaders/conv_subgroup.wgsl"),
+    includes: &super::INCLUDES_BY_FOUR,
+    params: super::ConvParams::FIELDS,
+    combinations,
+};
+
+/// Every epilogue on the smallest tile; on the others those of nearly all networks, since each takes long to compile.
+fn combinations() -> Vec<Vec<Part>> {
+    let mut all = Vec::new();
+    for tile in &TILES {
+        for epilogue in super::epilogue::by_four_combinations() {
+            if *tile == SMALLEST || is_usual(&epilogue) {
+                all.push([epilogue, vec![tile.part()]].concat());
+            }
+        }
+    }
+    all
+}
+
+/// Whether an epilogue of these parts is compiled for every tile.
+pub fn is_usual(epilogue: &[Part]) -> bool {
+    const USUAL: [&str; 5] = ["identity", "relu", "leaky_relu", "clip", "swish"];
+    epilogue.first().is_some_and(|activation| USUAL.contains(&activation.name))
+}
