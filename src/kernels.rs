@@ -91,6 +91,7 @@ pub fn variants() -> impl Iterator<Item = Variant> {
 
 /// Shared by all kernels.
 const GRID: Part = crate::part!("shared", "grid");
+const NAN: Part = crate::part!("shared", "nan");
 
 /// A kernel and its parts. Its `Display` is the pipeline's label and the row's name in every report and test.
 #[derive(Debug, Clone)]
@@ -104,7 +105,12 @@ pub struct Variant {
 impl Variant {
     /// The complete WGSL module.
     pub fn source(&self) -> String {
-        format!("// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n\n{}\n{}", GRID.source, self.own_source())
+        format!(
+            "// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n\n{}\n{}\n{}",
+            GRID.source,
+            NAN.source,
+            self.own_source()
+        )
     }
 
     /// The kernel's file, what it includes and its parts: the module without what every module has.

@@ -3,10 +3,10 @@
 //!
 //! What the engine promises is narrower. Activations choose by comparison with a number and never rely on `min` or `max` where
 //! a NaN must survive: on a device that [keeps a NaN](SpecialValues::keeps_nan) through that, each gives NaN for NaN and the
-//! reference's results for infinities. A maximum (max pool, ReduceMax, Max) passes a NaN on where the device
-//! [tells one](SpecialValues::tells_nan) by `x != x`. Mesa 22.3's software Vulkan keeps NaN, but takes `x != x` for false: there
-//! a maximum passes over a NaN. A comparison never hides that, since a mismatch of kind is always a mismatch. Subnormal results
-//! may be flushed to zero anywhere: each bound has a term for that ([`crate::bound::FLUSH`]).
+//! reference's results for infinities. A maximum or minimum (max pool, ReduceMax, Max) passes a NaN on where the device
+//! [tells one](SpecialValues::tells_nan) by its bits: not by `x != x`, which Mesa 22.3's software Vulkan takes for false. A
+//! comparison never hides it where a NaN is lost, since a mismatch of kind is always a mismatch. Subnormal results may be
+//! flushed to zero anywhere: each bound has a term for that ([`crate::bound::FLUSH`]).
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -108,9 +108,9 @@ impl SpecialValues {
         self.0.iter().filter(|observation| needed.contains(&observation.tried)).all(Observation::is_ieee)
     }
 
-    /// Whether a NaN is told by its being unlike itself, as a maximum does that must keep it.
+    /// Whether a NaN is told by its bits, as a maximum does that must keep it.
     pub fn tells_nan(&self) -> bool {
-        self.result("NaN != NaN") == Some(1.0)
+        self.result("NaN told by its bits") == Some(1.0)
     }
 }
 

@@ -4,7 +4,7 @@ fn empty(first: f32) -> f32 {
 }
 
 fn combine(a: f32, b: f32) -> f32 {
-    return select(b, a, a >= b || a != a);
+    return select(b, a, a >= b || is_nan(a));
 }
 
 fn complete(total: f32) -> f32 {

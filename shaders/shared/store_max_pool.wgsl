@@ -1,4 +1,4 @@
-// The largest element of each window; NaN wins where the driver honours NaN, padding never.
+// The largest element of each window; NaN wins, padding never.
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
@@ -20,7 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             }
             let value = element(to.n, to.c, u32(y), u32(x));
             // No finite start value is right for every window: the first element is it.
-            most = select(most, value, !seen || value > most || value != value);
+            most = select(most, value, !seen || value > most || is_nan(value));
             seen = true;
         }
     }

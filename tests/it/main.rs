@@ -19,6 +19,7 @@ mod golden;
 mod limits;
 mod models;
 mod mutants;
+mod not_a_number;
 mod padding;
 mod parity;
 mod parts;

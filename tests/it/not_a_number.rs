@@ -1,0 +1,43 @@
+//! NaN among the numbers that maxima and minima are taken of: it wins, on a device as in the reference.
+
+use crate::build::Build;
+use crate::check::planned;
+use crate::device::{gpu, run};
+use crate::shapes::window;
+use reluctor::cpu;
+use reluctor::ops::*;
+use reluctor::tensor::Tensor;
+
+#[test]
+fn a_maximum_or_minimum_of_a_nan_is_one() {
+    let mut build = Build::new(1);
+    let (x, y) = (build.input(&[2, 5, 6, 7]), build.input(&[2, 5, 6, 7]));
+    let pool = || Pool { kind: PoolKind::Max, window: window([2, 3], [1, 2], [1, 1], [1, 0, 0, 1]), ceil: false };
+    build.node("pool", pool(), &[Some(x)]);
+    for function in [BinaryFunction::Max, BinaryFunction::Min] {
+        build.node(
+            &format!("{function:?}"),
+            Binary { function, activation: Activation::Identity },
+            &[Some(x), Some(y)],
+        );
+    }
+    for kind in [ReduceKind::Max, ReduceKind::Min] {
+        build.node(&format!("reduced {kind:?}"), Reduce { kind, axes: 2..4 }, &[Some(x)]);
+    }
+    // One tap a channel leaves every NaN in its place, and the image by four channels before the pool.
+    let filters = build.constant(&[5, 1, 1, 1]);
+    let op = Conv { window: window([1, 1], [1, 1], [1, 1], [0; 4]), groups: 5, epilogue: Epilogue::default() };
+    let scaled = build.node("scaled", op, &[Some(x), Some(filters)]);
+    build.node("pool by four", pool(), &[Some(scaled)]);
+    let mut case = build.done_all();
+    for (at, (_, tensor)) in case.inputs.iter_mut().enumerate() {
+        let Tensor::Real(array) = tensor else { panic!("inputs hold reals") };
+        array.iter_mut().skip(3 + 40 * at).step_by(59).for_each(|x| *x = f32::NAN);
+    }
+    let expected = cpu::Session::<f32>::new(&case.graph).run(&case.fed()).unwrap();
+    let places = |tensor: &Tensor| tensor.as_real().unwrap().mapv(f32::is_nan);
+    for ((name, got), (_, expected)) in run(gpu(), &planned(&case), &case.fed()).iter().zip(&expected) {
+        assert!(places(expected).iter().any(|&nan| nan), "{name} shows nothing");
+        assert_eq!(places(got), places(expected), "{name}");
+    }
+}
