@@ -2,8 +2,7 @@
 // channels. Each invocation loads an eighth of the weights and hands them round by broadcast: where loads cost far more than
 // arithmetic, as on software adapters, a vec4 that is loaded once feeds 32 products a pixel.
 // Image and result by four channels; weights [block][ky][kx / TAPS][ic / 4][kx % TAPS][oc][4].
-// The inner tile must be unrolled, or the sums do not stay in registers (lavapipe 22.3: 29 GFLOP/s against 4 for arrays and
-// loops), so `main` is written by src/ops/conv/subgroup.rs. Expects: main, and what conv_by_four expects.
+// The inner tile must be unrolled, or the sums do not stay in registers, so `main` is written by src/ops/conv/subgroup.rs. Expects: main, and what conv_by_four expects.
 
 struct Strip { n: u32, oy: u32, ox: u32, exists: bool }
 

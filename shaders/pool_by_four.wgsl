@@ -3,7 +3,7 @@
 
 struct Params {
     pool: PoolParams,
-    planes: u32, out_h: u32, out_w: u32, count: u32,
+    out_h: u32, out_w: u32, count: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

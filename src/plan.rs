@@ -7,7 +7,7 @@ mod lowering;
 mod slots;
 
 pub use layout::Layout;
-pub use lowering::{Lowering, Packing};
+pub use lowering::{Folded, Lowering, Packing};
 
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::{Graph, ValueId};

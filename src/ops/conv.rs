@@ -152,7 +152,9 @@ impl Operator for Conv {
         let shape = self.shape(&node.input_types())?;
         let forced = node.limits().conv_kernel;
         let allowed = |kernel: &Kernel| forced.is_none_or(|forced| forced == kernel.name);
-        if allowed(&CONV_DEPTHWISE) && depthwise::fits(&shape, node) {
+        // Elsewhere its neighbours lie row-major, and two copies would cost more than it gains.
+        let among_its_kind = node.limits().software || forced.is_some();
+        if allowed(&CONV_DEPTHWISE) && among_its_kind && depthwise::fits(&shape, node) {
             return depthwise::lower(node, &shape, &self.epilogue);
         }
         if allowed(&CONV_SUBGROUP)
@@ -160,13 +162,12 @@ impl Operator for Conv {
         {
             return by_four::lower(node, &shape, &self.epilogue, tile);
         }
-        let weights = node.constant(slot::WEIGHT)?.as_real()?.clone();
-        let weights = row_major_slice(&weights);
+        let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), &self.epilogue)?;
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
         let tiled = allowed(&CONV_TILE) && self.fits_tile(&shape, node);
         let packing = if tiled { Packing::ByFour } else { Packing::Each };
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, packing) {
-            let packed = node.pack_filters(channels.clone(), &weights, &self.epilogue, packing)?;
+            let packed = node.pack_filters(channels.clone(), &folded, packing)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
             if tiled {
                 self.lower_tile(node, params, [output, input, packed])?;

@@ -239,7 +239,7 @@ pub static POOL_WINDOW: Kernel = Kernel {
 
 uniform! {
     /// Parameters of `pool_by_four`; out_h and out_w are the size of the image that is pooled, as in the convolutions'.
-    pub struct PoolByFourParams { pool: PoolParams, planes: u32, out_h: u32, out_w: u32, count: u32 }
+    pub struct PoolByFourParams { pool: PoolParams, out_h: u32, out_w: u32, count: u32 }
 }
 
 /// Four channels of one window an invocation.
@@ -252,17 +252,16 @@ pub static POOL_BY_FOUR: Kernel = Kernel {
 };
 
 impl Pool {
-    /// Appends the dispatch that pools a batch of images of this shape, which lies by four channels.
+    /// Appends the dispatch that pools images of this size, which lie by four channels.
     pub(super) fn lower_by_four(
         &self,
         node: &mut Lowering<'_>,
-        [n, c, h, w]: [usize; 4],
+        [h, w]: [usize; 2],
         [output, input]: [View; 2],
     ) -> OpResult<()> {
         let part = if self.kind == PoolKind::Max { epilogue::TILE_MAX } else { epilogue::TILE_AVERAGE };
         let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output) / 4);
-        let planes = n * c.div_ceil(4);
-        let params = PoolByFourParams { pool, planes: planes as u32, out_h: h as u32, out_w: w as u32, count };
+        let params = PoolByFourParams { pool, out_h: h as u32, out_w: w as u32, count };
         node.dispatch(&POOL_BY_FOUR, vec![part], count, params, output, &[input])
     }
 }
@@ -286,14 +285,14 @@ impl Operator for Pool {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let [n, c, h, w] = image_shape(&node.input_types(), 0)?;
+        let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
         let most = node.limits().max_loop_iterations;
         if self.window.loop_iterations(0) > u64::from(most) {
             return unsupported(format!("a window of {} elements; the limit is {most}", self.taps()));
         }
         if node.lies_by_four(0) {
             let (input, output) = (node.input_as(0, Layout::ByFour)?, node.output_as(0, Layout::ByFour)?);
-            return self.lower_by_four(node, [n, c, h, w], [output, input]);
+            return self.lower_by_four(node, [h, w], [output, input]);
         }
         let (input, output) = (node.input(0)?, node.output(0)?);
         let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output));

@@ -34,6 +34,9 @@ impl Layout {
 
     /// Row-major elements as they lie in memory.
     pub fn pack(self, shape: &[usize], elements: &[f32]) -> Vec<f32> {
+        if self == Layout::Plain {
+            return elements.to_vec();
+        }
         let mut packed = vec![0.0; self.len(shape)];
         self.each(shape, |plain, place| packed[place] = elements[plain]);
         packed

@@ -45,6 +45,16 @@ pub struct Folded {
     pub slope: Vec<f32>,
 }
 
+impl Folded {
+    /// Appends the biases and then the slopes of a range of channels, each with zeros up to a multiple of `width`.
+    pub fn append_per_channel(&self, packed: &mut Vec<f32>, channels: Range<usize>, width: usize) {
+        for values in [&self.bias, &self.slope] {
+            packed.extend(&values[channels.clone()]);
+            packed.resize(packed.len() + channels.len().next_multiple_of(width) - channels.len(), 0.0);
+        }
+    }
+}
+
 /// Lowers one node after another. Every value has a buffer of its own here; `slots` lets them share later.
 pub struct Lowering<'a> {
     graph: &'a Graph,
@@ -293,15 +303,9 @@ impl<'a> Lowering<'a> {
     }
 
     /// Uploads the filters of a range of channels, with their biases and slopes behind them; zeros behind the last channel.
-    pub fn pack_filters(
-        &mut self,
-        channels: Range<usize>,
-        filters: &[f32],
-        epilogue: &Epilogue,
-        packing: Packing,
-    ) -> OpResult<View> {
-        let Folded { weights, bias, slope } = self.folded(filters, epilogue)?;
-        let row = weights.len() / bias.len();
+    pub fn pack_filters(&mut self, channels: Range<usize>, folded: &Folded, packing: Packing) -> OpResult<View> {
+        let weights = &folded.weights;
+        let row = weights.len() / folded.bias.len();
         let width = packing.width();
         let padded = channels.len().next_multiple_of(width);
         let mut packed = Vec::with_capacity(padded * (row + 2));
@@ -309,10 +313,7 @@ impl<'a> Lowering<'a> {
             let weight = |channel: usize, at| if channel < channels.end { weights[channel * row + at] } else { 0.0 };
             packed.extend((0..row).flat_map(|at| (block..block + width).map(move |channel| weight(channel, at))));
         }
-        for values in [bias, slope] {
-            packed.extend(&values[channels.clone()]);
-            packed.resize(packed.len() + padded - channels.len(), 0.0);
-        }
+        folded.append_per_channel(&mut packed, channels, width);
         self.constant_buffer("weights, bias, slope", packed)
     }
 

@@ -6,7 +6,7 @@ use crate::kernels::Part;
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, slot};
 use crate::plan::layout::{CHANNELS, Layout};
-use crate::plan::{Lowering, View};
+use crate::plan::{Folded, Lowering, View};
 use crate::tensor::row_major_slice;
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ pub(super) fn with_pool(
     };
     convolve(node, &Bound { parts, output, input, residual })?;
     match &epilogue.pool {
-        Some(pool) => pool.lower_by_four(node, shape.output(), [stored, output]),
+        Some(pool) => pool.lower_by_four(node, shape.out, [stored, output]),
         None => Ok(()),
     }
 }
@@ -91,10 +91,11 @@ pub(super) fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilo
     with_pool(node, shape, epilogue, |node, bound| {
         let shape = shape.flattened();
         let parts = [&bound.parts[..], &[tile.part()]].concat();
+        let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
         let most = node.filters_per_binding(padded_row(&shape)) / tile.channels * tile.channels;
         for first in (0..shape.out_c).step_by(most.max(1)) {
             let channels = first..(first + most).min(shape.out_c);
-            let packed = pack(node, &shape, epilogue, channels.clone(), tile)?;
+            let packed = pack(node, &shape, &folded, channels.clone(), tile)?;
             let padded = channels.len().next_multiple_of(tile.channels);
             let params = params(&shape, epilogue, channels.clone(), node.count(packed) as usize - 2 * padded, padded);
             let groups = tile.groups(&shape, channels.len()) as u32;
@@ -110,12 +111,10 @@ pub(super) fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilo
 fn pack(
     node: &mut Lowering<'_>,
     shape: &ConvShape,
-    epilogue: &Epilogue,
+    folded: &Folded,
     channels: Range<usize>,
     tile: Tile,
 ) -> OpResult<View> {
-    let weights = node.constant(slot::WEIGHT)?.as_real()?;
-    let folded = node.folded(&row_major_slice(weights), epilogue)?;
     let [k_h, k_w] = shape.window.kernel;
     let in_c = shape.in_c / shape.groups;
     let blocks = channels.clone().step_by(tile.channels);
@@ -133,10 +132,7 @@ fn pack(
             }
         }
     }
-    for values in [&folded.bias, &folded.slope] {
-        packed.extend(&values[channels.clone()]);
-        packed.resize(packed.len() + padded - channels.len(), 0.0);
-    }
+    folded.append_per_channel(&mut packed, channels, tile.channels);
     node.constant_buffer("weights, bias, slope", packed)
 }
 

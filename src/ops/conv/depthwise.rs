@@ -4,8 +4,8 @@ use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::Kernel;
 use crate::ops::OpResult;
 use crate::ops::epilogue::{self, Epilogue, slot};
-use crate::plan::Lowering;
 use crate::plan::layout::CHANNELS;
+use crate::plan::{Lowering, Packing};
 use crate::tensor::row_major_slice;
 
 /// Pixels of a row that an invocation computes.
@@ -33,19 +33,9 @@ pub(super) fn fits(shape: &ConvShape, node: &Lowering<'_>) -> bool {
 pub(super) fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue) -> OpResult<()> {
     let weights = node.constant(slot::WEIGHT)?.as_real()?;
     let folded = node.folded(&row_major_slice(weights), epilogue)?;
+    let packed = node.pack_filters(0..shape.out_c, &folded, Packing::ByFour)?;
     let taps = shape.window.kernel[0] * shape.window.kernel[1];
     let padded = shape.out_c.next_multiple_of(CHANNELS);
-    let mut packed = Vec::with_capacity(padded * (taps + 2));
-    for block in (0..shape.out_c).step_by(CHANNELS) {
-        let weight =
-            |channel: usize, tap| if channel < shape.out_c { folded.weights[channel * taps + tap] } else { 0.0 };
-        packed.extend((0..taps).flat_map(|tap| (block..block + CHANNELS).map(move |channel| weight(channel, tap))));
-    }
-    for values in [&folded.bias, &folded.slope] {
-        packed.extend(values);
-        packed.resize(packed.len() + padded - shape.out_c, 0.0);
-    }
-    let packed = node.constant_buffer("weights, bias, slope", packed)?;
     let invocations = shape.batch * padded / CHANNELS * shape.out[0] * shape.out[1].div_ceil(PIXELS);
     by_four::with_pool(node, shape, epilogue, |node, bound| {
         let params = by_four::params(shape, epilogue, 0..shape.out_c, padded * taps, padded);

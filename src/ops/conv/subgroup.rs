@@ -13,7 +13,7 @@ pub const LANES: usize = 8;
 pub struct Tile {
     /// Neighbouring taps of a row of the filter whose inputs are loaded once; 1 for filters of any shape.
     pub taps: usize,
-    /// The horizontal stride; of no concern where `taps` is 1.
+    /// The horizontal stride; 1 where `taps` is 1, which takes every stride.
     pub stride: usize,
     /// Neighbouring pixels of a row of the output.
     pub pixels: usize,
@@ -26,7 +26,7 @@ const fn tile(taps: usize, stride: usize, pixels: usize, channels: usize) -> Til
 }
 
 /// Every tile, the most wanted first. Wider ones run faster and compile longer: a tile of 7 pixels, 16 channels and 3 taps
-/// has 1,344 multiply-adds, and takes lavapipe a quarter of a second.
+/// has 1,344 multiply-adds a step, which takes lavapipe some tenths of a second.
 pub const TILES: [Tile; 6] =
     [tile(3, 1, 7, 16), tile(3, 1, 8, 16), tile(3, 2, 7, 16), tile(1, 1, 7, 16), tile(1, 1, 8, 16), tile(1, 1, 4, 8)];
 
@@ -45,18 +45,27 @@ impl Tile {
         row && groups
     }
 
-    /// The share of a dispatch's arithmetic that is stored, beside the loads that each product takes: the cost of a
-    /// product, in units of a multiply-add. A vec4 load costs about as much as 100 of them on lavapipe.
+    /// What a stored product costs with its share of the loads and of the arithmetic that is not stored, in units of a
+    /// multiply-add. A vec4 load is counted as 100 of them: they cost as much as 100 to 200 on lavapipe.
     pub fn cost(&self, shape: &ConvShape) -> f64 {
         const LOAD: f64 = 100.0;
-        let columns = (self.pixels - 1) * self.stride + self.taps;
-        let loads = columns + self.taps * self.channels / LANES;
+        let loads = self.columns() + self.taps * self.channels / LANES;
         let products = 4 * self.taps * self.pixels * self.channels;
-        let strips = shape.batch * shape.out[0] * shape.out[1].div_ceil(self.pixels);
-        let computed = strips.next_multiple_of(LANES) * self.pixels * shape.out_c.next_multiple_of(self.channels);
+        let computed =
+            self.strips(shape).next_multiple_of(LANES) * self.pixels * shape.out_c.next_multiple_of(self.channels);
         let stored = shape.batch * shape.out[0] * shape.out[1] * shape.out_c;
         let padding = computed as f64 / stored.max(1) as f64;
         padding * (1.0 + LOAD * loads as f64 / products as f64)
+    }
+
+    /// Neighbouring columns of the input that a strip reads at a time.
+    fn columns(&self) -> usize {
+        (self.pixels - 1) * self.stride + self.taps
+    }
+
+    /// Strips that cover the output's pixels.
+    fn strips(&self, shape: &ConvShape) -> usize {
+        shape.batch * shape.out[0] * shape.out[1].div_ceil(self.pixels)
     }
 
     /// The part that defines `main`.
@@ -74,8 +83,7 @@ impl Tile {
 
     /// Workgroups that cover so many output channels.
     pub fn groups(&self, shape: &ConvShape, channels: usize) -> usize {
-        let strips = shape.batch * shape.out[0] * shape.out[1].div_ceil(self.pixels);
-        strips.div_ceil(LANES) * channels.div_ceil(self.channels)
+        self.strips(shape).div_ceil(LANES) * channels.div_ceil(self.channels)
     }
 }
 
@@ -93,7 +101,7 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
 /// `main`, with one variable for each sum: `sum_<pixel>_<channel>`.
 fn text(tile: &Tile) -> String {
     let Tile { taps, stride, pixels, channels } = *tile;
-    let columns = if taps == 1 { pixels } else { (pixels - 1) * stride + taps };
+    let columns = tile.columns();
     let mut wgsl = Text::default();
     wgsl.line(format_args!(
         "// {pixels} pixels of a row, {channels} channels, {taps} tap(s) a step.
@@ -153,7 +161,7 @@ fn main(
                 "                let {weight} = subgroupBroadcast(weights_{tap}_{eight}.{component}, {lane}u);"
             ));
             for pixel in 0..pixels {
-                let column = if taps == 1 { pixel } else { pixel * stride + tap };
+                let column = pixel * stride + tap;
                 wgsl.line(format_args!("                sum_{pixel}_{channel} += {weight} * in_{column}.{component};"));
             }
         }
