@@ -63,11 +63,13 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 18] = [
+pub static KERNELS: [&Kernel; 20] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
     &ops::conv::CONV_DEPTHWISE,
+    &ops::conv::CONV_GEMM,
+    &ops::conv::CONV_JOIN,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,

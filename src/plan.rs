@@ -36,8 +36,9 @@ pub struct Limits {
     pub subgroup_lanes: u32,
     /// Whether the adapter is software: loads cost far more than arithmetic there, and workgroup memory gains nothing.
     pub software: bool,
-    /// The one convolution kernel that may be chosen where it fits; the best one that fits where nothing is said.
-    pub conv_kernel: Option<&'static str>,
+    /// The one convolution kernel, or kernel and tile (`conv_gemm 64x64`), that may be chosen where it fits; the best one
+    /// that fits where nothing is said.
+    pub conv_kernel: Option<Arc<str>>,
 }
 
 impl Default for Limits {
@@ -53,6 +54,14 @@ impl Default for Limits {
             software: false,
             conv_kernel: None,
         }
+    }
+}
+
+impl Limits {
+    /// Filters of `row` numbers each that fit one binding.
+    pub fn filters_per_binding(&self, row: usize) -> usize {
+        let limit = self.max_storage_buffer_binding_size.min(self.max_buffer_size) as usize;
+        limit / (row.max(1) * size_of::<f32>())
     }
 }
 
@@ -134,6 +143,8 @@ pub struct Step {
     pub fused: Vec<String>,
     /// Why a neighbour was not fused.
     pub not_fused_because: Vec<String>,
+    /// Why this kernel and tile, where there were several.
+    pub chosen_because: Option<String>,
     /// What runs, in order.
     pub dispatches: Vec<Dispatch>,
     /// What the step computes.

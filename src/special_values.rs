@@ -164,6 +164,7 @@ fn plan() -> Plan {
         op: "Probe",
         fused: vec![],
         not_fused_because: vec![],
+        chosen_because: None,
         dispatches: vec![dispatch],
         outputs: vec![results.clone()],
         flops: 0,

@@ -4,10 +4,11 @@ use super::console::Console;
 use super::quantity::count;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Gpu, Options};
-use crate::ops::conv::CONV_KERNELS;
+use crate::ops::conv::choice::FAMILIES;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -24,12 +25,27 @@ pub struct DeviceArgs {
     /// The numbers that the device computes with
     #[arg(long, value_enum, default_value_t, help_heading = "Device")]
     precision: Precision,
-    /// The kernel that computes the convolutions, where it fits them; conv_direct, which fits all, elsewhere
-    #[arg(long, value_name = "NAME", value_parser = conv_kernel, help_heading = "Device")]
-    kernel: Option<&'static str>,
+    #[command(flatten)]
+    kernel: KernelArgs,
     /// How long the device may take for one submission
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
     timeout: Duration,
+}
+
+#[derive(Args)]
+pub struct KernelArgs {
+    /// The kernel that computes the convolutions, where it fits them; conv_direct, which fits all, elsewhere
+    ///
+    /// One of its tiles can be named with it: 'conv_gemm 64x64'; `plan --explain` names them.
+    #[arg(long, value_name = "NAME", value_parser = conv_kernel, help_heading = "Device")]
+    kernel: Option<Arc<str>>,
+}
+
+impl KernelArgs {
+    /// The kernel that was asked for.
+    pub fn forced(&self) -> Option<Arc<str>> {
+        self.kernel.clone()
+    }
 }
 
 /// The numbers that the device computes with.
@@ -70,7 +86,7 @@ impl DeviceArgs {
         if self.precision == Precision::F16 {
             return Err(Error::Usage("--precision f16 is not supported yet; f32 is".to_string()));
         }
-        let options = Options { checked: self.checked, timeout: self.timeout, conv_kernel: self.kernel };
+        let options = Options { checked: self.checked, timeout: self.timeout, conv_kernel: self.kernel.forced() };
         match Gpu::open(&self.device, &options)? {
             Some(gpu) => Ok(Device::Gpu(gpu)),
             None => {
@@ -85,7 +101,7 @@ impl DeviceArgs {
     /// The flags that open the same device, for a command that is to be repeated.
     pub fn flag(&self) -> String {
         let device = (self.device != Choice::Auto).then(|| format!("--device '{}'", self.device));
-        let kernel = self.kernel.map(|kernel| format!("--kernel {kernel}"));
+        let kernel = self.kernel.forced().map(|kernel| format!("--kernel '{kernel}'"));
         device.into_iter().chain(kernel).collect::<Vec<_>>().join(" ")
     }
 
@@ -95,11 +111,13 @@ impl DeviceArgs {
     }
 }
 
-/// The name of a convolution's kernel.
-fn conv_kernel(name: &str) -> Result<&'static str, String> {
-    let names = || CONV_KERNELS.iter().map(|kernel| kernel.name);
-    let unknown = || format!("there are {}", names().collect::<Vec<_>>().join(", "));
-    names().find(|known| *known == name).ok_or_else(unknown)
+/// The name of a convolution's kernel, and perhaps of its tile.
+fn conv_kernel(name: &str) -> Result<Arc<str>, String> {
+    if FAMILIES.iter().any(|family| family.is_named(name)) {
+        return Ok(name.into());
+    }
+    let names = FAMILIES.iter().map(|family| family.kernel.name);
+    Err(format!("there are {}", names.collect::<Vec<_>>().join(", ")))
 }
 
 impl Device {

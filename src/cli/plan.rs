@@ -1,6 +1,7 @@
 //! `reluctor plan`
 
 use super::console::Console;
+use super::device_args::KernelArgs;
 use super::fusion_args::FusionArgs;
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count, flops};
@@ -22,7 +23,9 @@ pub struct PlanArgs {
     /// Plan for this device's limits; left out, for the limits that WebGPU guarantees everywhere
     #[arg(long, value_name = "DEVICE", help_heading = "Device")]
     device: Option<Choice>,
-    /// Say for each step what was fused into it, and why a neighbour was not
+    #[command(flatten)]
+    kernel: KernelArgs,
+    /// Say for each step what was fused into it, why a neighbour was not, and why its kernel was chosen
     #[arg(long)]
     explain: bool,
     /// Print one JSON document
@@ -44,12 +47,14 @@ pub fn run(args: &PlanArgs, console: &Console) -> Result<ExitCode> {
 
 impl PlanArgs {
     fn limits(&self, console: &Console) -> Result<Limits> {
-        let Some(choice) = &self.device else { return Ok(Limits::default()) };
-        let gpu = Gpu::open(choice, &Options::default())?;
+        let conv_kernel = self.kernel.forced();
+        let guaranteed = Limits { conv_kernel: conv_kernel.clone(), ..Limits::default() };
+        let Some(choice) = &self.device else { return Ok(guaranteed) };
+        let gpu = Gpu::open(choice, &Options { conv_kernel, ..Options::default() })?;
         if gpu.is_none() {
             console.note("the CPU executor needs no plan; this one is for the limits that WebGPU guarantees");
         }
-        Ok(gpu.map_or_else(Limits::default, |gpu| gpu.limits()))
+        Ok(gpu.map_or(guaranteed, |gpu| gpu.limits()))
     }
 }
 
@@ -86,8 +91,9 @@ fn groups(dispatch: &Dispatch) -> String {
 fn explanation(step: &Step) -> String {
     let fused = step.fused.iter().map(|name| format!("    fused: {}\n", escape(name)));
     let not_fused = step.not_fused_because.iter().map(|reason| format!("    not fused: {}\n", escape(reason)));
+    let chosen = step.chosen_because.iter().map(|reason| format!("    chosen: {reason}\n"));
     let work = format!("    {}, {} moved\n", flops(step.flops), bytes(step.bytes));
-    fused.chain(not_fused).chain([work]).collect()
+    fused.chain(not_fused).chain(chosen).chain([work]).collect()
 }
 
 fn totals(plan: &Plan) -> String {
@@ -126,6 +132,7 @@ fn step_document(step: &Step) -> Value {
         "shape": step.outputs.first().map(|port| &port.ty.shape),
         "fused": step.fused,
         "not_fused_because": step.not_fused_because,
+        "chosen_because": step.chosen_because,
         "flops": step.flops,
         "bytes": step.bytes,
         "dispatches": step.dispatches.iter().map(dispatch).collect::<Vec<_>>(),

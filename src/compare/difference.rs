@@ -92,6 +92,13 @@ pub fn difference(device: &ArrayD<f32>, reference: &ArrayD<f64>, allowed: impl F
         identical &= device.to_bits() == (reference as f32).to_bits() || device == reference as f32;
         let (error, of_tolerance) = match distance(device, reference) {
             Some(error) => (error, ratio(error, allowed(index, reference))),
+            // An infinite bound on a finite number: the device may overflow on its way there.
+            None if reference.is_finite()
+                && f64::from(device) == f64::INFINITY.copysign(reference)
+                && allowed(index, reference) == f64::INFINITY =>
+            {
+                (f64::INFINITY, 0.0)
+            }
             None => (f64::INFINITY, f64::INFINITY),
         };
         cosine.add(f64::from(device), reference);
@@ -244,6 +251,14 @@ mod tests {
         assert_eq!(compare(vec![0.0], vec![f64::NAN]).verdict, Verdict::Mismatch);
         assert_eq!(compare(vec![f32::INFINITY], vec![f64::NEG_INFINITY]).verdict, Verdict::Mismatch);
         assert_eq!(compare(vec![f32::NAN, f32::INFINITY], vec![f64::NAN, 1e300]).mismatched, 0);
+        let unbounded = |device: f32, reference: f64| {
+            let [device, reference] =
+                [array(&[1], vec![f64::from(device)]), array(&[1], vec![reference])].map(Result::unwrap);
+            difference(&device.mapv(|x| x as f32), &reference, |_, _| f64::INFINITY).verdict
+        };
+        assert_eq!(unbounded(f32::INFINITY, 1e38), Verdict::WithinRounding);
+        assert_eq!(unbounded(f32::NEG_INFINITY, 1e38), Verdict::Mismatch);
+        assert_eq!(unbounded(f32::NAN, 1e38), Verdict::Mismatch);
     }
 
     #[test]

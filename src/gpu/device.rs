@@ -18,8 +18,8 @@ pub struct Options {
     pub checked: bool,
     /// How long one submission may take before the device counts as hung.
     pub timeout: Duration,
-    /// The one kernel of [`CONV_KERNELS`](crate::ops::conv::CONV_KERNELS) that may compute a convolution that it fits.
-    pub conv_kernel: Option<&'static str>,
+    /// See [`Limits::conv_kernel`].
+    pub conv_kernel: Option<Arc<str>>,
 }
 
 impl Default for Options {
@@ -98,7 +98,7 @@ impl Gpu {
             min_storage_buffer_offset_alignment: limits.min_storage_buffer_offset_alignment,
             subgroup_lanes: if subgroups { features.subgroup_min_size } else { 0 },
             software: self.report.kind == AdapterKind::Software,
-            conv_kernel: self.options.conv_kernel,
+            conv_kernel: self.options.conv_kernel.clone(),
             ..Limits::default()
         }
     }

@@ -88,6 +88,8 @@ impl Activation {
             Elu { .. } | Selu { .. } => relative(26.0),
             // x / alpha is rounded before the exponential, which magnifies it where alpha < 0.
             Celu { alpha } if alpha > 0.0 || x > error => relative(32.0),
+            // The exponential may overflow where its product with a small alpha would not.
+            Celu { alpha } if far / f64::from(alpha).abs() > f64::from(f32::MAX).ln() - 1e-3 => f64::INFINITY,
             Celu { alpha } => relative(34.0 + 10.0 * far / f64::from(alpha).abs()),
             HardSigmoid { alpha, beta } => {
                 let [alpha, beta] = [alpha, beta].map(f64::from);
@@ -183,6 +185,15 @@ mod tests {
             let bound = activation.error_bound(-1e6, 0.0, 0.1);
             assert!(bound < 1e-30, "{activation:?}: {bound}");
         }
+    }
+
+    #[test]
+    fn an_exponential_that_overflows_before_it_is_scaled_may_be_infinite() {
+        let celu = Celu { alpha: -0.25 };
+        let [finite, overflows] = [-22.0, -22.19f64];
+        assert!(celu.error_bound(finite, 0.0, 0.0).is_finite());
+        assert!(celu.apply(overflows, 0.0).abs() < f64::from(f32::MAX), "the exact one is finite");
+        assert_eq!(celu.error_bound(overflows, 0.0, 0.0), f64::INFINITY);
     }
 
     /// All of the exact result may then be missing.

@@ -1,19 +1,27 @@
 //! Convolution of images, with everything that can be fused into it.
 
 mod by_four;
+pub mod choice;
 mod depthwise;
+mod gemm;
+mod row_major;
 mod subgroup;
+mod text;
 
 pub use depthwise::CONV_DEPTHWISE;
+pub use gemm::{CONV_GEMM, CONV_JOIN};
+pub use row_major::{CONV_DIRECT, CONV_TILE};
 pub use subgroup::CONV_SUBGROUP;
 
-use super::epilogue::{self, INCLUDES_BY_FOUR, STORE_REST, slot};
+pub(crate) use row_major::loop_iterations;
+pub(super) use row_major::lower_slices;
+
+use super::epilogue::slot;
 use super::pool::PoolParams;
 use super::window::Window;
-use super::{Inputs, OpResult, Operator, Pool, Problem, im2col, image_shape, invalid, line, unsupported};
-use crate::kernels::Kernel;
+use super::{Inputs, OpResult, Operator, Problem, im2col, image_shape, invalid, line};
 use crate::onnx::OnnxNode;
-use crate::plan::{Lowering, Packing, View};
+use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
@@ -86,36 +94,6 @@ impl Conv {
         Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
     }
 
-    /// Whether `conv_tile` can run it: whole tiles of channels in each group and binding, and sums short enough for one
-    /// dispatch.
-    fn fits_tile(&self, shape: &ConvShape, node: &Lowering<'_>) -> bool {
-        let per_group = shape.out_c / shape.groups;
-        let whole = per_group.is_multiple_of(TILE_CHANNELS) || (shape.groups == 1 && per_group >= TILE_CHANNELS);
-        let fits = node.filters_per_binding(shape.terms() + 2) >= TILE_CHANNELS;
-        let loops = loop_iterations(&self.window, shape.in_c / shape.groups, self.epilogue.pool.as_ref());
-        whole && fits && loops <= u64::from(node.limits().max_loop_iterations)
-    }
-
-    fn lower_tile(
-        &self,
-        node: &mut Lowering<'_>,
-        params: ConvParams,
-        [output, input, weights]: [View; 3],
-    ) -> OpResult<()> {
-        let (parts, extra) = self.epilogue.parts(node)?;
-        let tile = TILE_CHANNELS as u32;
-        let blocks = params.count_c.div_ceil(tile);
-        let pixels = params.pool.out_h * params.pool.out_w;
-        let batch = params.count / (params.count_c * pixels).max(1);
-        // A pooled tile is one window; an unpooled one so many pixels.
-        let tiles = if self.epilogue.pool.is_some() { pixels } else { pixels.div_ceil(tile) };
-        let bias_at = params.bias_at / params.count_c * blocks;
-        let count = batch * blocks * tiles;
-        let params = ConvParams { bias_at, slope_at: bias_at + blocks, count, ..params };
-        let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
-        node.dispatch(&CONV_TILE, epilogue::for_tiles(parts), count, params, output, &views)
-    }
-
     fn shape_of<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ConvShape> {
         let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
         self.shape(&types.iter().map(Option::as_ref).collect::<Vec<_>>())
@@ -150,32 +128,10 @@ impl Operator for Conv {
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let shape = self.shape(&node.input_types())?;
-        let forced = node.limits().conv_kernel;
-        let allowed = |kernel: &Kernel| forced.is_none_or(|forced| forced == kernel.name);
-        // Elsewhere its neighbours lie row-major, and two copies would cost more than it gains.
-        let among_its_kind = node.limits().software || forced.is_some();
-        if allowed(&CONV_DEPTHWISE) && among_its_kind && depthwise::fits(&shape, node) {
-            return depthwise::lower(node, &shape, &self.epilogue);
-        }
-        if allowed(&CONV_SUBGROUP)
-            && let Some(tile) = by_four::tile(&shape, &self.epilogue, node)
-        {
-            return by_four::lower(node, &shape, &self.epilogue, tile);
-        }
-        let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), &self.epilogue)?;
-        let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
-        let tiled = allowed(&CONV_TILE) && self.fits_tile(&shape, node);
-        let packing = if tiled { Packing::ByFour } else { Packing::Each };
-        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, packing) {
-            let packed = node.pack_filters(channels.clone(), &folded, packing)?;
-            let params = ConvParams::new(&shape, &self.epilogue, channels);
-            if tiled {
-                self.lower_tile(node, params, [output, input, packed])?;
-            } else {
-                lower_slices(node, &self.window, &self.epilogue, &CONV_DIRECT, params, [output, input, packed])?;
-            }
-        }
-        Ok(())
+        let problem = choice::Problem { shape: &shape, epilogue: &self.epilogue, limits: node.limits() };
+        let choice::Choice { candidate, because } = choice::choose(&problem);
+        node.explain(because);
+        candidate.lower(node, &shape, &self.epilogue)
     }
 
     fn flops(&self, inputs: &[Option<&TensorType>], _: &[TensorType]) -> u64 {
@@ -234,71 +190,4 @@ impl ConvParams {
             count: count as u32,
         }
     }
-}
-
-/// The kernels of convolutions, the most wanted first; the last one fits them all.
-pub static CONV_KERNELS: [&Kernel; 4] = [&CONV_DEPTHWISE, &CONV_SUBGROUP, &CONV_TILE, &CONV_DIRECT];
-
-/// One output element an invocation: right for every convolution, fast for none.
-pub static CONV_DIRECT: Kernel = Kernel {
-    name: "conv_direct",
-    source: include_str!("../../shaders/conv_direct.wgsl"),
-    includes: &epilogue::INCLUDES_EACH,
-    params: ConvParams::FIELDS,
-    combinations: epilogue::splittable_combinations,
-};
-
-/// Channels, and pixels, in a tile.
-const TILE_CHANNELS: usize = 4;
-
-/// A tile of four channels of four pixels an invocation: for everything but narrow groups and very long sums.
-pub static CONV_TILE: Kernel = Kernel {
-    name: "conv_tile",
-    source: include_str!("../../shaders/conv_tile.wgsl"),
-    includes: &epilogue::INCLUDES_TILE,
-    params: ConvParams::FIELDS,
-    combinations: epilogue::tile_combinations,
-};
-
-/// Loop iterations that the kernels make for one stored element, over so many input channels.
-pub(crate) fn loop_iterations(window: &Window, channels: usize, pool: Option<&Pool>) -> u64 {
-    let element = (window.loop_iterations(0) + 1).saturating_mul(channels as u64).saturating_add(2);
-    pool.map_or(element, |pool| pool.window.loop_iterations(element))
-}
-
-/// Dispatches a kernel over as few ranges of input channels as keep an invocation's loops within the device's limit;
-/// all but the last range leave plain sums in the output, which the last one finishes.
-pub(super) fn lower_slices(
-    node: &mut Lowering<'_>,
-    window: &Window,
-    epilogue: &Epilogue,
-    kernel: &'static Kernel,
-    params: ConvParams,
-    [output, input, weights]: [View; 3],
-) -> OpResult<()> {
-    let most = u64::from(node.limits().max_loop_iterations);
-    let (mut parts, extra) = epilogue.parts(node)?;
-    let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
-    let needed = loop_iterations(window, params.in_c_per_group as usize, epilogue.pool.as_ref());
-    if needed <= most {
-        return node.dispatch(kernel, parts, params.count, params, output, &views);
-    }
-    let channels = most.saturating_sub(2) / (window.loop_iterations(0) + 1);
-    if channels == 0 || epilogue.pool.is_some() {
-        return unsupported(format!("one output takes {needed} loop iterations; the limit is {most}"));
-    }
-    let channels = channels as u32;
-    parts.pop();
-    for ic_begin in (0..params.in_c_per_group).step_by(channels as usize) {
-        let ic_end = (ic_begin + channels).min(params.in_c_per_group);
-        let slice = ConvParams { ic_begin, ic_end, ..params };
-        if ic_end == params.in_c_per_group {
-            let parts = parts.iter().copied().chain([STORE_REST]).collect();
-            node.dispatch(kernel, parts, params.count, slice, output, &views)?;
-        } else {
-            // A partial sum reads no residual.
-            node.dispatch(kernel, epilogue::partial(), params.count, slice, output, &views[..2])?;
-        }
-    }
-    Ok(())
 }

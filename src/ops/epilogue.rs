@@ -186,7 +186,8 @@ impl Epilogue {
     }
 }
 
-fn by_four_parts(activation: &Activation, residual: bool) -> Vec<Part> {
+/// The parts that finish four channels of a pixel.
+pub(super) fn by_four_parts(activation: &Activation, residual: bool) -> Vec<Part> {
     let slopes = if *activation == Activation::PRelu { SLOPES_CHANNEL } else { SLOPES_UNIFORM };
     let residuals = if residual { RESIDUALS_ADD } else { RESIDUALS_NONE };
     activation.parts().into_iter().chain([slopes, residuals]).collect()
@@ -298,4 +299,10 @@ pub(super) fn combinations() -> Vec<Vec<Part>> {
 pub(super) fn by_four_combinations() -> Vec<Vec<Part>> {
     let with = |residual: bool| ACTIVATIONS.iter().map(move |activation| by_four_parts(activation, residual));
     with(false).chain(with(true)).collect()
+}
+
+/// Whether an epilogue of these parts is compiled for every tile of the kernels that have many: those of nearly all networks.
+pub(super) fn is_usual(parts: &[Part]) -> bool {
+    const USUAL: [&str; 5] = ["identity", "relu", "leaky_relu", "clip", "swish"];
+    parts.first().is_some_and(|activation| USUAL.contains(&activation.name))
 }

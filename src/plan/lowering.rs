@@ -66,12 +66,24 @@ pub struct Lowering<'a> {
     steps: Vec<Step>,
     node: Option<&'a Node>,
     dispatches: Vec<Dispatch>,
+    /// Why this step's kernel was chosen.
+    because: Option<String>,
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, limits: &'a Limits) -> Self {
         let (buffers, views, first) = (Vec::new(), HashMap::new(), HashMap::new());
-        Lowering { graph, limits, buffers, views, first, steps: Vec::new(), node: None, dispatches: Vec::new() }
+        Lowering {
+            graph,
+            limits,
+            buffers,
+            views,
+            first,
+            steps: Vec::new(),
+            node: None,
+            dispatches: Vec::new(),
+            because: None,
+        }
     }
 
     /// Lowers the node at an index of the graph, unless its results are known without running it.
@@ -98,6 +110,7 @@ impl<'a> Lowering<'a> {
             op: node.op.name(),
             fused: node.fused.clone(),
             not_fused_because: node.not_fused_because.clone(),
+            chosen_because: self.because.take(),
             dispatches,
             outputs,
             flops: node.op.flops(&types, &output_types),
@@ -146,6 +159,11 @@ impl<'a> Lowering<'a> {
     /// The device's limits.
     pub fn limits(&self) -> &'a Limits {
         self.limits
+    }
+
+    /// Says why the step's kernel was chosen.
+    pub fn explain(&mut self, because: String) {
+        self.because = Some(because);
     }
 
     /// Kinds and shapes of the node's inputs, by slot.
@@ -272,17 +290,11 @@ impl<'a> Lowering<'a> {
         (view.bytes / F32 as u64) as u32
     }
 
-    /// Filters of `row` numbers each that fit one binding.
-    pub fn filters_per_binding(&self, row: usize) -> usize {
-        let limit = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) as usize;
-        limit / (row.max(1) * F32)
-    }
-
     /// Ranges of output channels whose weights, `row` numbers for each, fit one binding; all but the last hold whole tiles
     /// of the packing.
     pub fn channel_ranges(&self, channels: usize, row: usize, packing: Packing) -> Vec<Range<usize>> {
         let width = packing.width();
-        let most = (self.filters_per_binding(row) / width * width).max(width);
+        let most = (self.limits.filters_per_binding(row) / width * width).max(width);
         (0..channels).step_by(most).map(|start| start..(start + most).min(channels)).collect()
     }
 

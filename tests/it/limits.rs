@@ -54,7 +54,7 @@ fn a_convolution_of_more_steps_than_a_loop_may_make_is_right() {
             "by four channels an invocation loops a quarter as often: {kernel:?}"
         );
         check(&case);
-        let plan = check_under(&case, &Limits { conv_kernel: Some("conv_direct"), ..gpu().limits() });
+        let plan = check_under(&case, &Limits { conv_kernel: Some("conv_direct".into()), ..gpu().limits() });
         assert_eq!(dispatches(&plan), [2, 2], "{kernel:?}");
     }
 }
@@ -150,7 +150,7 @@ fn weights_split_by_channels_and_by_loops_at_once_are_right() {
 
 #[test]
 fn sums_split_over_many_dispatches_are_right() {
-    let limits = Limits { max_loop_iterations: 30, conv_kernel: Some("conv_direct"), ..gpu().limits() };
+    let limits = Limits { max_loop_iterations: 30, conv_kernel: Some("conv_direct".into()), ..gpu().limits() };
     assert_eq!(dispatches(&check_under(&product(3, 5, 65), &limits)), [3]);
     assert_eq!(dispatches(&check_under(&conv([3, 3], 9, 2), &limits)), [9, 9]);
 }

@@ -80,17 +80,15 @@ fn half(kernel: &'static str, load: &str) -> Row {
     row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float(vec2<f32>({load}, 0.0))).x"))
 }
 
-/// `place = value;` happens only where nothing is stored yet: fresh buffers are zero.
-fn stale(kernel: &'static str, place: &str, value: &str) -> Row {
+/// `place = value;` happens only where nothing is stored yet, which is `zero`: fresh buffers are.
+fn stale(kernel: &'static str, zero: &str, place: &str, value: &str) -> Row {
     let store = format!("{place} = {value};");
-    row(kernel, StaleResult, &store, &format!("if ({place} == 0.0) {{ {store} }}"))
+    row(kernel, StaleResult, &store, &format!("if (all({place} == {zero})) {{ {store} }}"))
 }
 
-/// The same for four numbers.
-fn stale_four(kernel: &'static str, place: &str, value: &str) -> Row {
-    let store = format!("{place} = {value};");
-    row(kernel, StaleResult, &store, &format!("if (all({place} == vec4<f32>())) {{ {store} }}"))
-}
+/// What a buffer of numbers, and one of four numbers each, holds before anything is stored.
+const ZERO: &str = "0.0";
+const ZEROS: &str = "vec4<f32>()";
 
 fn rows() -> Vec<Row> {
     convolutions::rows().into_iter().chain(others::rows()).collect()
@@ -126,22 +124,23 @@ fn case(kernel: &str, seed: Seed) -> Case {
     let three = ConvShape { batch, in_c, out_c: 3, groups: 1, image, window: window([3, 3], [2, 1], [1, 1], [1; 4]) };
     let epilogue = Epilogue { activation, pool: pool(seed), ..Epilogue::default() };
     let y = match kernel {
-        "conv_direct" => conv(&mut build, three.filters(), three.conv(epilogue)),
+        "conv_direct" => conv(&mut build, in_c, three.filters(), three.conv(epilogue)),
         // Seven channels: the second tile has three.
-        "conv_tile" => conv(&mut build, [7, 3, 3, 3], three.conv(epilogue)),
-        "conv_transpose_direct" => conv(&mut build, three.transposed_filters(), three.conv_transpose(epilogue)),
-        "conv_subgroup" => conv(&mut build, [7, 3, 3, 3], three.conv(epilogue)),
-        "conv_depthwise" => conv(&mut build, [3, 1, 3, 3], ConvShape { groups: 3, ..three }.conv(epilogue)),
+        "conv_tile" | "conv_subgroup" | "conv_gemm" => conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue)),
+        // Two splits, the second one shorter.
+        "conv_join" => conv(&mut build, 10, [7, 10, 3, 3], ConvShape { in_c: 10, ..three }.conv(epilogue)),
+        "conv_transpose_direct" => conv(&mut build, in_c, three.transposed_filters(), three.conv_transpose(epilogue)),
+        "conv_depthwise" => conv(&mut build, in_c, [3, 1, 3, 3], ConvShape { groups: 3, ..three }.conv(epilogue)),
         other => return others::case(build, other, seed, activation),
     };
     build.done(&[y])
 }
 
-fn conv(build: &mut Build, filters: [usize; 4], op: impl Into<Op>) -> reluctor::graph::ValueId {
+fn conv(build: &mut Build, in_c: usize, filters: [usize; 4], op: impl Into<Op>) -> reluctor::graph::ValueId {
     let op = op.into();
     let out_c = if matches!(op, Op::Conv(_)) { filters[0] } else { filters[1] };
     let mut inputs = vec![None; slot::BIAS + 1];
-    inputs[slot::INPUT] = Some(build.input(&IMAGES));
+    inputs[slot::INPUT] = Some(build.input(&[IMAGES[0], in_c, IMAGES[2], IMAGES[3]]));
     inputs[slot::WEIGHT] = Some(build.constant(&filters));
     inputs[slot::BIAS] = Some(build.constant(&[out_c]));
     build.node("conv", op, &inputs)
@@ -168,9 +167,13 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
 
 /// The device's limits, and a kernel that is to be chosen.
 fn limits(kernel: &'static str) -> Limits {
-    let by_four = ["conv_subgroup", "conv_depthwise", "pool_by_four", "channels_by_four", "channels_apart"];
-    let conv_kernel = if by_four.contains(&kernel) { None } else { Some("conv_tile") };
-    Limits { conv_kernel, ..gpu().limits() }
+    let conv_kernel = match kernel {
+        "conv_subgroup" | "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        "conv_gemm" => Some("conv_gemm 32x32"),
+        "conv_join" => Some("conv_gemm 32x32 split 2"),
+        _ => Some("conv_tile"),
+    };
+    Limits { conv_kernel: conv_kernel.map(Into::into), ..gpu().limits() }
 }
 
 /// Each row whose fault goes unnoticed, or whose kernel is found guilty without it.

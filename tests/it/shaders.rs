@@ -26,9 +26,25 @@ fn uses_subgroups(variant: &Variant) -> bool {
     variant.kernel.name.contains("subgroup")
 }
 
-/// Invocations of a workgroup: a subgroup of software adapters has eight.
-fn workgroup(variant: &Variant) -> u32 {
-    if uses_subgroups(variant) { 8 } else { WORKGROUP }
+/// Whether a workgroup of so many invocations is usual: a subgroup of software adapters has eight, and a product of
+/// matrices as many as its tile takes, within what WebGPU promises.
+fn is_usual_workgroup(variant: &Variant, invocations: u32) -> bool {
+    match variant.kernel.name {
+        "conv_subgroup" => invocations == 8,
+        "conv_gemm" => invocations.is_multiple_of(WORKGROUP) && invocations <= 256,
+        _ => invocations == WORKGROUP,
+    }
+}
+
+/// Bytes of workgroup memory, of which WebGPU promises 16 KiB.
+fn workgroup_memory(module: &Module) -> u32 {
+    let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+    shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum()
+}
+
+/// `gemm_64x32`
+fn is_gemm_tile(part: &str) -> bool {
+    part.strip_prefix("gemm_").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// Binding numbers with the address space of each.
@@ -73,7 +89,9 @@ fn every_variant_has_one_entry_point_and_the_usual_workgroup() {
         let module = parsed(&variant);
         let [entry] = &module.entry_points[..] else { panic!("{variant} has several entry points") };
         assert_eq!((entry.name.as_str(), entry.stage), ("main", naga::ShaderStage::Compute), "{variant}");
-        assert_eq!(entry.workgroup_size, [workgroup(&variant), 1, 1], "{variant}");
+        let [invocations, 1, 1] = entry.workgroup_size else { panic!("{variant}: {:?}", entry.workgroup_size) };
+        assert!(is_usual_workgroup(&variant, invocations), "{variant}: {invocations}");
+        assert!(workgroup_memory(&module) <= 16 << 10, "{variant}: {}", workgroup_memory(&module));
     }
     assert_eq!(WORKGROUP, 64);
 }
@@ -116,7 +134,7 @@ fn every_variant_translates_to_spir_v_msl_and_hlsl() {
         let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
         let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
         written.unwrap_or_else(|error| panic!("{variant}: {error}"));
-        let threads = format!("[numthreads({}, 1, 1)]", workgroup(&variant));
+        let threads = format!("[numthreads({}, 1, 1)]", module.entry_points[0].workgroup_size[0]);
         assert!(text.contains(&threads), "{variant}: {text}");
     }
 }
@@ -128,7 +146,7 @@ fn every_shader_file_is_part_of_some_variant() {
         linked.extend(variant.kernel.includes.iter().chain(&variant.parts).map(|part| part.name.to_string()));
     }
     // Written by Rust.
-    linked.retain(|name| !name.starts_with("strip_"));
+    linked.retain(|name| !name.starts_with("strip_") && !is_gemm_tile(name));
     linked.extend(["grid", "nan"].map(str::to_string)); // Linked to all.
     let shaders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = BTreeSet::new();

@@ -1,34 +1,15 @@
-//! Lowering to the kernels whose images lie by four channels, and the choice of the tile.
+//! What the kernels whose images lie by four channels have in common: bindings, parameters, and the pool behind them.
 
-use super::subgroup::{self, CONV_SUBGROUP, LANES, Tile};
 use super::{ConvParams, ConvShape};
 use crate::kernels::Part;
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, slot};
 use crate::plan::layout::{CHANNELS, Layout};
-use crate::plan::{Folded, Lowering, View};
-use crate::tensor::row_major_slice;
+use crate::plan::{Lowering, View};
 use std::ops::Range;
 
-/// The cheapest tile that fits, where the adapter is one for it.
-pub(super) fn tile(shape: &ConvShape, epilogue: &Epilogue, node: &Lowering<'_>) -> Option<Tile> {
-    let limits = node.limits();
-    if !limits.software || limits.subgroup_lanes as usize != LANES || shape.is_empty() {
-        return None;
-    }
-    let shape = &shape.flattened();
-    let usual = subgroup::is_usual(&epilogue.activation.parts());
-    let fits = |tile: &&Tile| {
-        tile.fits(shape)
-            && (usual || **tile == subgroup::SMALLEST)
-            && tile.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
-            && node.filters_per_binding(padded_row(shape)) >= tile.channels
-    };
-    subgroup::TILES.iter().filter(fits).copied().min_by(|a, b| a.cost(shape).total_cmp(&b.cost(shape)))
-}
-
 /// Numbers of one filter, its bias and its slope.
-fn padded_row(shape: &ConvShape) -> usize {
+pub(super) fn padded_row(shape: &ConvShape) -> usize {
     let [k_h, k_w] = shape.window.kernel;
     (shape.in_c / shape.groups).next_multiple_of(CHANNELS) * k_h * k_w + 2
 }
@@ -37,7 +18,7 @@ fn padded_row(shape: &ConvShape) -> usize {
 pub(super) struct Bound {
     pub(super) parts: Vec<Part>,
     pub(super) output: View,
-    input: View,
+    pub(super) input: View,
     residual: Vec<View>,
 }
 
@@ -86,64 +67,14 @@ pub(super) fn params(
     }
 }
 
-/// Appends the dispatches: one for each range of channels whose weights fit one binding.
-pub(super) fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tile: Tile) -> OpResult<()> {
-    with_pool(node, shape, epilogue, |node, bound| {
-        let shape = shape.flattened();
-        let parts = [&bound.parts[..], &[tile.part()]].concat();
-        let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let most = node.filters_per_binding(padded_row(&shape)) / tile.channels * tile.channels;
-        for first in (0..shape.out_c).step_by(most.max(1)) {
-            let channels = first..(first + most).min(shape.out_c);
-            let packed = pack(node, &shape, &folded, channels.clone(), tile)?;
-            let padded = channels.len().next_multiple_of(tile.channels);
-            let params = params(&shape, epilogue, channels.clone(), node.count(packed) as usize - 2 * padded, padded);
-            let groups = tile.groups(&shape, channels.len()) as u32;
-            let inputs = bound.inputs(packed);
-            node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
-        }
-        Ok(())
-    })
-}
-
-/// Filters in the order in which the tile reads them, `[block][ky][kx / taps][ic / 4][kx % taps][oc][4 ic]`, then biases and
-/// slopes; zeros behind the last channels.
-fn pack(
-    node: &mut Lowering<'_>,
-    shape: &ConvShape,
-    folded: &Folded,
-    channels: Range<usize>,
-    tile: Tile,
-) -> OpResult<View> {
-    let [k_h, k_w] = shape.window.kernel;
-    let in_c = shape.in_c / shape.groups;
-    let blocks = channels.clone().step_by(tile.channels);
-    let padded = channels.len().next_multiple_of(tile.channels);
-    let mut packed = Vec::with_capacity(padded * padded_row(shape));
-    for block in blocks {
-        for (ky, step) in (0..k_h).flat_map(|ky| (0..k_w.div_ceil(tile.taps)).map(move |step| (ky, step))) {
-            for (ic, tap) in (0..in_c.div_ceil(CHANNELS)).flat_map(|ic| (0..tile.taps).map(move |tap| (ic, tap))) {
-                let kx = step * tile.taps + tap;
-                for (oc, i) in (block..block + tile.channels).flat_map(|oc| (0..CHANNELS).map(move |i| (oc, i))) {
-                    let ic = ic * CHANNELS + i;
-                    let within = oc < channels.end && ic < in_c;
-                    packed.push(if within { folded.weights[((oc * in_c + ic) * k_h + ky) * k_w + kx] } else { 0.0 });
-                }
-            }
-        }
-    }
-    folded.append_per_channel(&mut packed, channels, tile.channels);
-    node.constant_buffer("weights, bias, slope", packed)
-}
-
 impl ConvShape {
     /// Nothing to compute.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.output().contains(&0) || self.in_c == 0
     }
 
     /// A pointwise convolution takes its image's rows as one, so that strips of pixels need not end with a row.
-    fn flattened(self) -> Self {
+    pub(super) fn flattened(self) -> Self {
         let [h, w] = self.image;
         let pointwise = self.window == crate::ops::window::Window::pointwise();
         if pointwise { ConvShape { image: [1, h * w], out: [1, h * w], ..self } } else { self }

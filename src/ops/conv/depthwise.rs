@@ -1,5 +1,6 @@
 //! `conv_depthwise`: one filter a channel.
 
+use super::choice::{Candidate, Problem};
 use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::Kernel;
 use crate::ops::OpResult;
@@ -20,17 +21,25 @@ pub static CONV_DEPTHWISE: Kernel = Kernel {
     combinations: epilogue::by_four_combinations,
 };
 
-/// Whether each channel has one filter, its loops are short enough for one dispatch, and all filters fit one binding.
-pub(super) fn fits(shape: &ConvShape, node: &Lowering<'_>) -> bool {
+/// Each channel has one filter, its loops are short enough for one dispatch, and all filters fit one binding.
+pub(super) fn candidates(Problem { shape, limits, .. }: &Problem<'_>) -> Result<Vec<Candidate>, String> {
     let taps = shape.window.kernel[0] * shape.window.kernel[1];
-    shape.groups == shape.in_c
-        && shape.groups == shape.out_c
-        && shape.window.loop_iterations(0) <= u64::from(node.limits().max_loop_iterations)
-        && node.filters_per_binding(taps + 2) >= shape.out_c.next_multiple_of(CHANNELS)
+    if shape.groups != shape.in_c || shape.groups != shape.out_c {
+        let ConvShape { in_c, out_c, groups, .. } = shape;
+        return Err(format!("{in_c} channels become {out_c} in {groups} group(s)"));
+    }
+    let loops = shape.window.loop_iterations(0);
+    if loops > u64::from(limits.max_loop_iterations) {
+        return Err(format!("an invocation would loop {loops} times"));
+    }
+    if limits.filters_per_binding(taps + 2) < shape.out_c.next_multiple_of(CHANNELS) {
+        return Err("the filters exceed a binding".to_string());
+    }
+    Ok(vec![Candidate::new(CONV_DEPTHWISE.name, 1.0, lower)])
 }
 
 /// Appends the dispatch, and one for a pool.
-pub(super) fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue) -> OpResult<()> {
+fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue) -> OpResult<()> {
     let weights = node.constant(slot::WEIGHT)?.as_real()?;
     let folded = node.folded(&row_major_slice(weights), epilogue)?;
     let packed = node.pack_filters(0..shape.out_c, &folded, Packing::ByFour)?;

@@ -1,8 +1,15 @@
 //! `conv_subgroup`: the convolution for adapters whose loads cost far more than their arithmetic.
 
-use super::ConvShape;
+use super::choice::{Candidate, Problem};
+use super::text::{Text, grid};
+use super::{ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
-use std::fmt::{self, Write};
+use crate::ops::OpResult;
+use crate::ops::epilogue::{self, Epilogue, slot};
+use crate::plan::layout::CHANNELS;
+use crate::plan::{Folded, Lowering, View};
+use crate::tensor::row_major_slice;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Invocations of a subgroup, and of a workgroup.
@@ -85,6 +92,83 @@ impl Tile {
     pub fn groups(&self, shape: &ConvShape, channels: usize) -> usize {
         self.strips(shape).div_ceil(LANES) * channels.div_ceil(self.channels)
     }
+}
+
+/// The tiles that fit, each with its cost.
+pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
+    let Problem { shape, epilogue, limits } = problem;
+    if limits.subgroup_lanes as usize != LANES {
+        return Err(format!("subgroups are not of {LANES} invocations"));
+    }
+    if shape.is_empty() {
+        return Err("there is nothing to compute".to_string());
+    }
+    let shape = &shape.flattened();
+    let usual = epilogue::is_usual(&epilogue.activation.parts());
+    let fits = |tile: &&Tile| {
+        tile.fits(shape)
+            && (usual || **tile == SMALLEST)
+            && tile.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
+            && limits.filters_per_binding(by_four::padded_row(shape)) >= tile.channels
+    };
+    let candidate = |tile: &Tile| {
+        let tile = *tile;
+        let name = format!("{} {}", CONV_SUBGROUP.name, tile.part().name);
+        Candidate::new(name, tile.cost(shape), move |node, shape, epilogue| lower(node, shape, epilogue, tile))
+    };
+    let candidates: Vec<Candidate> = TILES.iter().filter(fits).map(candidate).collect();
+    if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
+}
+
+/// Appends the dispatches: one for each range of channels whose weights fit one binding.
+fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tile: Tile) -> OpResult<()> {
+    by_four::with_pool(node, shape, epilogue, |node, bound| {
+        let shape = shape.flattened();
+        let parts = [&bound.parts[..], &[tile.part()]].concat();
+        let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
+        let most = node.limits().filters_per_binding(by_four::padded_row(&shape)) / tile.channels * tile.channels;
+        for first in (0..shape.out_c).step_by(most.max(1)) {
+            let channels = first..(first + most).min(shape.out_c);
+            let packed = pack(node, &shape, &folded, channels.clone(), tile)?;
+            let padded = channels.len().next_multiple_of(tile.channels);
+            let params =
+                by_four::params(&shape, epilogue, channels.clone(), node.count(packed) as usize - 2 * padded, padded);
+            let groups = tile.groups(&shape, channels.len()) as u32;
+            let inputs = bound.inputs(packed);
+            node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
+        }
+        Ok(())
+    })
+}
+
+/// Filters in the order in which the tile reads them, `[block][ky][kx / taps][ic / 4][kx % taps][oc][4 ic]`, then biases and
+/// slopes; zeros behind the last channels.
+fn pack(
+    node: &mut Lowering<'_>,
+    shape: &ConvShape,
+    folded: &Folded,
+    channels: Range<usize>,
+    tile: Tile,
+) -> OpResult<View> {
+    let [k_h, k_w] = shape.window.kernel;
+    let in_c = shape.in_c / shape.groups;
+    let blocks = channels.clone().step_by(tile.channels);
+    let padded = channels.len().next_multiple_of(tile.channels);
+    let mut packed = Vec::with_capacity(padded * by_four::padded_row(shape));
+    for block in blocks {
+        for (ky, step) in (0..k_h).flat_map(|ky| (0..k_w.div_ceil(tile.taps)).map(move |step| (ky, step))) {
+            for (ic, tap) in (0..in_c.div_ceil(CHANNELS)).flat_map(|ic| (0..tile.taps).map(move |tap| (ic, tap))) {
+                let kx = step * tile.taps + tap;
+                for (oc, i) in (block..block + tile.channels).flat_map(|oc| (0..CHANNELS).map(move |i| (oc, i))) {
+                    let ic = ic * CHANNELS + i;
+                    let within = oc < channels.end && ic < in_c;
+                    packed.push(if within { folded.weights[((oc * in_c + ic) * k_h + ky) * k_w + kx] } else { 0.0 });
+                }
+            }
+        }
+    }
+    folded.append_per_channel(&mut packed, channels, tile.channels);
+    node.constant_buffer("weights, bias, slope", packed)
 }
 
 /// Made once a process: parts live as long as it does.
@@ -173,28 +257,14 @@ fn main(
         wgsl.line(format_args!("    store_pixel(vec4<f32>({}), at, {block}, {pixel}u);", sums.join(", ")));
     }
     wgsl.line(format_args!("}}"));
-    wgsl.0
-}
-
-/// Every pair below two ends, the second the faster.
-fn grid(first: usize, second: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..first).flat_map(move |a| (0..second).map(move |b| (a, b)))
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn line(&mut self, line: fmt::Arguments<'_>) {
-        writeln!(self.0, "{line}").expect("a string takes every text");
-    }
+    wgsl.into_string()
 }
 
 /// A strip of pixels an invocation, weights by broadcast.
 pub static CONV_SUBGROUP: Kernel = Kernel {
     name: "conv_subgroup",
     source: include_str!("../../../shaders/conv_subgroup.wgsl"),
-    includes: &super::INCLUDES_BY_FOUR,
+    includes: &epilogue::INCLUDES_BY_FOUR,
     params: super::ConvParams::FIELDS,
     combinations,
 };
@@ -203,17 +273,11 @@ pub static CONV_SUBGROUP: Kernel = Kernel {
 fn combinations() -> Vec<Vec<Part>> {
     let mut all = Vec::new();
     for tile in &TILES {
-        for epilogue in super::epilogue::by_four_combinations() {
-            if *tile == SMALLEST || is_usual(&epilogue) {
-                all.push([epilogue, vec![tile.part()]].concat());
+        for parts in epilogue::by_four_combinations() {
+            if *tile == SMALLEST || epilogue::is_usual(&parts) {
+                all.push([parts, vec![tile.part()]].concat());
             }
         }
     }
     all
-}
-
-/// Whether an epilogue of these parts is compiled for every tile.
-pub fn is_usual(epilogue: &[Part]) -> bool {
-    const USUAL: [&str; 5] = ["identity", "relu", "leaky_relu", "clip", "swish"];
-    epilogue.first().is_some_and(|activation| USUAL.contains(&activation.name))
 }

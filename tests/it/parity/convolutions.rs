@@ -4,10 +4,12 @@ use super::Limited;
 use crate::build::Build;
 use crate::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
 use reluctor::graph::ValueId;
+use reluctor::kernels;
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::*;
 use reluctor::plan::Limits;
+use std::collections::BTreeSet;
 
 /// How an epilogue ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,18 +44,28 @@ pub fn cases() -> Vec<Limited> {
         cases.push(every_shape(direction, row_major()));
     }
     for residual in [false, true] {
-        cases.push(every_activation_by_four(depthwise(), Store::Each, residual));
-        cases.extend(strips().into_iter().map(|shape| every_activation_by_four(shape, Store::Each, residual)));
+        let strips = strips().into_iter().chain([depthwise()]);
+        cases.extend(strips.map(|shape| every_activation_by_four(shape, Store::Each, residual, software())));
+        cases.extend(gemm_tiles().map(|tile| every_activation_by_four(products(), Store::Each, residual, only(&tile))));
+        let split = only("conv_gemm 32x32 split 2");
+        cases.push(every_activation_by_four(products(), Store::Each, residual, split));
     }
-    cases.extend(POOL_KINDS.map(|kind| every_activation_by_four(strips()[0], Store::Pooled(kind), false)));
+    cases.extend(POOL_KINDS.map(|kind| every_activation_by_four(strips()[0], Store::Pooled(kind), false, software())));
+    cases.extend(gemm_tiles().map(|tile| every_shape(Direction::Forward, only(&format!("{tile} split 2")))));
     cases.push(every_shape(Direction::Forward, software()));
+    cases.push(every_shape(Direction::Forward, Limits::default()));
     cases.push(layouts());
     cases
 }
 
 /// An adapter for the kernels whose images lie row-major.
 fn row_major() -> Limits {
-    Limits { conv_kernel: Some("conv_tile"), ..Limits::default() }
+    only("conv_tile")
+}
+
+/// An adapter where every convolution that this kernel fits is computed by it.
+fn only(kernel: &str) -> Limits {
+    Limits { conv_kernel: Some(kernel.into()), ..Limits::default() }
 }
 
 /// An adapter for the kernels of software adapters.
@@ -80,6 +92,19 @@ fn strips() -> Vec<ConvShape> {
         shape([8, 8], one),
         ConvShape { out_c: 7, ..shape([8, 2], window([2, 2], [1, 1], [1, 1], [1, 0, 0, 0])) },
     ]
+}
+
+/// `conv_gemm` with each of its tiles.
+fn gemm_tiles() -> impl Iterator<Item = String> {
+    let parts = kernels::variants().flat_map(|variant| variant.parts);
+    let tiles: BTreeSet<&str> = parts.filter_map(|part| part.name.strip_prefix("gemm_")).collect();
+    tiles.into_iter().filter(|tile| !tile.starts_with("store")).map(|tile| format!("conv_gemm {tile}"))
+}
+
+/// Neither products nor channels nor pixels fill whole tiles, nor two splits alike.
+fn products() -> ConvShape {
+    let window = window([3, 2], [2, 1], [1, 2], [1, 2, 0, 1]);
+    ConvShape { batch: 2, in_c: 9, out_c: 35, groups: 1, image: [7, 9], window }
 }
 
 /// Images that are wanted row-major and by four channels in turn.
@@ -121,7 +146,7 @@ fn layouts() -> Limited {
 }
 
 /// One node for each activation, all of one shape.
-fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool) -> Limited {
+fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool, limits: Limits) -> Limited {
     let mut build = Build::new(7);
     for (index, &activation) in ACTIVATIONS.iter().enumerate() {
         let pool = match store {
@@ -137,7 +162,7 @@ fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool) -> L
             true,
         );
     }
-    (build.done_all(), software())
+    (build.done_all(), limits)
 }
 
 fn stores() -> Vec<Store> {

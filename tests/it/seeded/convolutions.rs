@@ -1,6 +1,6 @@
 //! What can go wrong in convolutions. The parts are shared, and so are most edits.
 
-use super::{Row, Seed::*, half, row, stale, stale_four};
+use super::{Row, Seed::*, ZERO, ZEROS, half, row, stale};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -12,6 +12,9 @@ pub fn rows() -> Vec<Row> {
     rows.extend(tile("conv_tile"));
     rows.extend(subgroup("conv_subgroup"));
     rows.extend(depthwise("conv_depthwise"));
+    rows.extend(gemm("conv_gemm"));
+    rows.extend(gemm("conv_join"));
+    rows.extend(join("conv_join"));
     rows
 }
 
@@ -36,7 +39,7 @@ fn one_element_an_invocation(kernel: &'static str, load: &str) -> Vec<Row> {
         row(kernel, BiasOfAnotherChannel, bias, "weights[p.bias_at + (oc + 1u) % p.count_c]"),
         half(kernel, load),
         half(kernel, weight),
-        stale(kernel, "output[to.at]", "element(to.n, to.c, to.y, to.x)"),
+        stale(kernel, ZERO, "output[to.at]", "element(to.n, to.c, to.y, to.x)"),
     ]
 }
 
@@ -49,7 +52,7 @@ fn tile(kernel: &'static str) -> Vec<Row> {
         row(kernel, TailDropped, "p.count_c - block * 4u", "p.count_c - 1u - block * 4u"),
         row(kernel, BiasOfAnotherChannel, bias, &bias.replace("oc - p.first_c", "(oc + 1u) % p.count_c")),
         half(kernel, "input[index]"),
-        stale(kernel, "output[at]", value),
+        stale(kernel, ZERO, "output[at]", value),
     ]
 }
 
@@ -65,7 +68,7 @@ fn by_four(kernel: &'static str) -> [Row; 8] {
         row(kernel, BiasOfAnotherChannel, &format!("weights[{bias}]"), &format!("weights[{bias}].yzwx")),
         row(kernel, TailDropped, "channels < vec4<u32>(p.out_c)", "channels < vec4<u32>(p.out_c - 1u)"),
         half(kernel, "whole.x"),
-        stale_four(kernel, "output[at]", "select(vec4<f32>(), finished, channels < vec4<u32>(p.out_c))"),
+        stale(kernel, ZEROS, "output[at]", "select(vec4<f32>(), finished, channels < vec4<u32>(p.out_c))"),
     ]
 }
 
@@ -82,4 +85,22 @@ fn depthwise(kernel: &'static str) -> Vec<Row> {
     rows.push(row(kernel, TapShifted, weight, &weight.replace("+ kx]", "+ select(kx, 2u, kx == 1u)]")));
     rows.push(row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"));
     rows
+}
+
+/// In tiles of 32 channels.
+fn gemm(kernel: &'static str) -> Vec<Row> {
+    let mut rows = by_four(kernel).to_vec();
+    rows.push(row(kernel, TapShifted, "weights[filter_at + 0u]", "weights[filter_at + 32u]"));
+    rows.push(row(kernel, TailDropped, "(end_channel + 3u) / 4u", "end_channel / 4u"));
+    rows.push(row(kernel, TailDropped, "(taps * in_blocks + SLAB - 1u)", "(taps * in_blocks)"));
+    rows.push(row(kernel, ItemReadsAnother, "n * ((p.in_c + 3u) / 4u)", "min(n, 1u) * ((p.in_c + 3u) / 4u)"));
+    rows
+}
+
+fn join(kernel: &'static str) -> [Row; 2] {
+    let item = "input[((split * p.count + n)";
+    [
+        row(kernel, TailDropped, "split < splits;", "split + 1u < splits;"),
+        row(kernel, ItemReadsAnother, item, &item.replace(" + n", " + min(n, 1u)")),
+    ]
 }

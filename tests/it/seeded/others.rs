@@ -90,7 +90,7 @@ fn by_four() -> Vec<Row> {
             load,
             &format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)"),
         ),
-        stale_four("pool_by_four", "output[index]", "pooled(state, taken, index % pixels)"),
+        stale("pool_by_four", ZEROS, "output[index]", "pooled(state, taken, index % pixels)"),
         row("channels_by_four", TailDropped, TAIL[0], TAIL[1]),
         row("channels_by_four", ItemReadsAnother, item, of_another),
         row(
@@ -99,7 +99,7 @@ fn by_four() -> Vec<Row> {
             "output[index] = four;",
             &format!("output[index] = vec4<f32>({one_place}, four.zw);"),
         ),
-        stale_four("channels_by_four", "output[index]", "four"),
+        stale("channels_by_four", ZEROS, "output[index]", "four"),
         row("channels_apart", TailDropped, TAIL[0], TAIL[1]),
         row(
             "channels_apart",
@@ -113,7 +113,7 @@ fn by_four() -> Vec<Row> {
             "= four[i];",
             "= unpack2x16float(pack2x16float(vec2<f32>(four[i], 0.0))).x;",
         ),
-        stale("channels_apart", "output[(n * p.channels + block * 4u + i) * p.pixels + pixel]", "four[i]"),
+        stale("channels_apart", ZERO, "output[(n * p.channels + block * 4u + i) * p.pixels + pixel]", "four[i]"),
     ]
 }
 
@@ -127,7 +127,7 @@ fn pool_window() -> Vec<Row> {
         row(kernel, WindowOffByOne, "p.pool.dilation_w) - p.pool.pad_left;", shifted),
         row(kernel, MeanWindowOffByOne, "p.pool.dilation_w) - p.pool.pad_left;", shifted),
         half(kernel, load),
-        stale(kernel, "output[to.at]", "most"),
+        stale(kernel, ZERO, "output[to.at]", "most"),
     ]
 }
 
@@ -143,7 +143,7 @@ fn matmul() -> Vec<Row> {
         row(kernel, ItemReadsAnother, "var rest = batch;", "var rest = min(batch, 1u);"),
         half(kernel, "input_a[a + k * p.a_column]"),
         half(kernel, "input_b[b + k * p.b_row]"),
-        stale(kernel, "output[to]", "sum"),
+        stale(kernel, ZERO, "output[to]", "sum"),
     ]
 }
 
@@ -160,7 +160,7 @@ fn each(kernel: &'static str, load: &str) -> Vec<Row> {
         row(kernel, EluForCelu, CELU[0], CELU[1]),
         row(kernel, ItemReadsAnother, load, &load.replace("index", item)),
         half(kernel, load),
-        stale(kernel, "output[index]", &format!("{value}p.activation_a, p.activation_b)")),
+        stale(kernel, ZERO, "output[index]", &format!("{value}p.activation_a, p.activation_b)")),
     ]
 }
 
@@ -184,7 +184,12 @@ fn binary() -> Vec<Row> {
         row(kernel, ItemReadsAnother, "input_a[a]", item),
         half(kernel, "input_a[a]"),
         half(kernel, "input_b[b]"),
-        stale(kernel, "output[index]", "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)"),
+        stale(
+            kernel,
+            ZERO,
+            "output[index]",
+            "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)",
+        ),
     ]
 }
 
@@ -196,11 +201,11 @@ fn rows_of() -> Vec<Row> {
         row("reduce_rows", TailDropped, "r < p.row;", "r < p.row - 1u;"),
         row("reduce_rows", ItemReadsAnother, item[0], item[1]),
         half("reduce_rows", "input[start + r * p.inner]"),
-        stale("reduce_rows", "output[index]", "complete(partial[0])"),
+        stale("reduce_rows", ZERO, "output[index]", "complete(partial[0])"),
         row("softmax_rows", TailDropped, summed, &summed.replace("p.row", "p.row - 1u")),
         row("softmax_rows", ItemReadsAnother, item[0], item[1]),
         half("softmax_rows", "input[at]"),
-        stale("softmax_rows", "output[at]", "exp(input[at] - most) / sum"),
+        stale("softmax_rows", ZERO, "output[at]", "exp(input[at] - most) / sum"),
     ]
 }
 
@@ -217,7 +222,7 @@ fn moves() -> Vec<Row> {
             "input[select(from_at, from_at - 273, from_at >= 546)]",
         ),
         half("copy_strided", "input[from_at]"),
-        stale("copy_strided", "output[to_at]", "input[from_at]"),
+        stale("copy_strided", ZERO, "output[to_at]", "input[from_at]"),
         row("pad_each", TailDropped, TAIL[0], TAIL[1]),
         // Right-aligned in eight dimensions, the batch is the fifth and the columns are the eighth.
         row(
@@ -228,11 +233,11 @@ fn moves() -> Vec<Row> {
         ),
         row("pad_each", WindowOffByOne, "source_index(place,", "source_index(place + select(0, 1, axis == 8u),"),
         half("pad_each", "input[from_at]"),
-        stale("pad_each", "output[index]", "value"),
+        stale("pad_each", ZERO, "output[index]", "value"),
         row("resample_axis", TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
         row("resample_axis", TailDropped, TAIL[0], TAIL[1]),
         row("resample_axis", ItemReadsAnother, outer, &of_another),
         half("resample_axis", "input[start + u32(table[at]) * p.inner]"),
-        stale("resample_axis", "output[index]", "sum"),
+        stale("resample_axis", ZERO, "output[index]", "sum"),
     ]
 }

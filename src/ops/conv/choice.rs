@@ -1,0 +1,180 @@
+//! Which kernel computes a convolution, with which tile: the one place where this is decided.
+
+use super::{ConvShape, depthwise, gemm, row_major, subgroup};
+use crate::kernels::Kernel;
+use crate::ops::OpResult;
+use crate::ops::epilogue::Epilogue;
+use crate::plan::{Limits, Lowering};
+
+/// One way to compute one convolution on a device.
+pub struct Candidate {
+    /// The kernel and its tile, `conv_gemm 64x64`: unique among a convolution's candidates.
+    pub name: String,
+    /// An estimate of its time, to be compared with those of the same kernel's other candidates only.
+    pub cost: f64,
+    lower: Box<Lower>,
+}
+
+type Lower = dyn Fn(&mut Lowering<'_>, &ConvShape, &Epilogue) -> OpResult<()>;
+
+impl Candidate {
+    pub(super) fn new(
+        name: impl Into<String>,
+        cost: f64,
+        lower: impl Fn(&mut Lowering<'_>, &ConvShape, &Epilogue) -> OpResult<()> + 'static,
+    ) -> Self {
+        Candidate { name: name.into(), cost, lower: Box::new(lower) }
+    }
+
+    /// Appends its dispatches.
+    pub(super) fn lower(&self, node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue) -> OpResult<()> {
+        (self.lower)(node, shape, epilogue)
+    }
+}
+
+/// A convolution that is to be computed, and on what.
+pub struct Problem<'a> {
+    /// All sizes.
+    pub shape: &'a ConvShape,
+    /// What happens to each sum.
+    pub epilogue: &'a Epilogue,
+    /// The device.
+    pub limits: &'a Limits,
+}
+
+/// One kernel for convolutions.
+pub struct Family {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Why devices of this kind should not use it, where another one fits.
+    suits: fn(&Limits) -> Result<(), &'static str>,
+    /// Its candidates, or why it cannot compute this convolution.
+    candidates: fn(&Problem<'_>) -> Result<Vec<Candidate>, String>,
+}
+
+impl Family {
+    /// Whether this is the kernel of that name, or of the candidate of that name.
+    pub fn is_named(&self, name: &str) -> bool {
+        name.split(' ').next() == Some(self.kernel.name)
+    }
+}
+
+const EVERY_DEVICE: fn(&Limits) -> Result<(), &'static str> = |_| Ok(());
+
+/// Every family, the most wanted first. The last one fits every convolution.
+pub static FAMILIES: [Family; 5] = [
+    Family { kernel: &super::CONV_DEPTHWISE, suits: among_its_kind, candidates: depthwise::candidates },
+    Family { kernel: &super::CONV_SUBGROUP, suits: loads_cost_most, candidates: subgroup::candidates },
+    Family { kernel: &super::CONV_GEMM, suits: has_workgroup_memory, candidates: gemm::candidates },
+    Family { kernel: &super::CONV_TILE, suits: EVERY_DEVICE, candidates: row_major::tile_candidates },
+    Family { kernel: &super::CONV_DIRECT, suits: EVERY_DEVICE, candidates: row_major::direct_candidates },
+];
+
+fn loads_cost_most(limits: &Limits) -> Result<(), &'static str> {
+    if limits.software { Ok(()) } else { Err("it is for software adapters") }
+}
+
+fn has_workgroup_memory(limits: &Limits) -> Result<(), &'static str> {
+    if limits.software { Err("workgroup memory gains nothing on a software adapter") } else { Ok(()) }
+}
+
+/// Where its neighbours would lie row-major, two copies would cost more than it gains.
+fn among_its_kind(limits: &Limits) -> Result<(), &'static str> {
+    if limits.software && limits.subgroup_lanes as usize != subgroup::LANES {
+        return Err("images lie row-major on this adapter");
+    }
+    Ok(())
+}
+
+/// A candidate, and why it was taken.
+pub struct Choice {
+    /// What runs.
+    pub candidate: Candidate,
+    /// One sentence for `plan --explain`.
+    pub because: String,
+}
+
+/// The kernel that was asked for, which needs only to fit, or the last family where it does not; else what the rule says:
+/// the cheapest candidate of the first family that suits the device and fits.
+pub fn choose(problem: &Problem<'_>) -> Choice {
+    let Some(name) = &problem.limits.conv_kernel else { return by_rule(problem, &FAMILIES, Vec::new()) };
+    match named(problem, name) {
+        Some(candidate) => Choice { because: format!("{} was asked for", candidate.name), candidate },
+        None => by_rule(problem, &FAMILIES[FAMILIES.len() - 1..], vec![format!("{name} does not fit")]),
+    }
+}
+
+fn by_rule(problem: &Problem<'_>, families: &[Family], mut passed_over: Vec<String>) -> Choice {
+    for family in families {
+        let suits = (family.suits)(problem.limits).map_err(str::to_string);
+        match suits.and_then(|()| (family.candidates)(problem)) {
+            Ok(candidates) => {
+                let count = candidates.len();
+                let candidate = cheapest(candidates).expect("a family that fits has a candidate");
+                let because = match count {
+                    1 => format!("{} fits", candidate.name),
+                    _ => format!("{} costs least of {count} that fit", candidate.name),
+                };
+                passed_over.insert(0, because);
+                return Choice { candidate, because: passed_over.join("; ") };
+            }
+            Err(reason) => passed_over.push(format!("not {}: {reason}", family.kernel.name)),
+        }
+    }
+    unreachable!("the last family fits every convolution")
+}
+
+/// The cheapest of a kernel's candidates, or the one with a kernel's and a tile's name, where it fits.
+fn named(problem: &Problem<'_>, name: &str) -> Option<Candidate> {
+    let family = FAMILIES.iter().find(|family| family.is_named(name))?;
+    let mut candidates = (family.candidates)(problem).ok()?;
+    candidates.retain(|candidate| name == family.kernel.name || name == candidate.name);
+    cheapest(candidates)
+}
+
+/// The first of those that cost least.
+fn cheapest(candidates: Vec<Candidate>) -> Option<Candidate> {
+    candidates.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::window::Window;
+
+    fn chosen(limits: &Limits, groups: usize) -> Choice {
+        let window = Window { kernel: [3, 3], ..Window::pointwise() };
+        let shape = ConvShape { batch: 1, in_c: 64, image: [58, 58], out_c: 64, out: [56, 56], groups, window };
+        choose(&Problem { shape: &shape, epilogue: &Epilogue::default(), limits })
+    }
+
+    #[test]
+    fn each_kind_of_device_has_its_kernel() {
+        let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        let four_lanes = Limits { subgroup_lanes: 4, ..software.clone() };
+        let name = |limits: &Limits, groups| chosen(limits, groups).candidate.name;
+        assert!(name(&Limits::default(), 1).starts_with("conv_gemm "));
+        assert!(name(&software, 1).starts_with("conv_subgroup "));
+        assert_eq!(name(&four_lanes, 1), "conv_tile");
+        assert_eq!([&Limits::default(), &software].map(|limits| name(limits, 64)), ["conv_depthwise"; 2]);
+        assert_eq!(name(&four_lanes, 64), "conv_direct");
+    }
+
+    #[test]
+    fn a_forced_kernel_is_taken_where_it_fits() {
+        let forced =
+            |name: &str| chosen(&Limits { conv_kernel: Some(name.into()), ..Limits::default() }, 1).candidate.name;
+        for name in ["conv_tile", "conv_gemm 32x64", "conv_gemm 128x128 split 4"] {
+            assert_eq!(forced(name), name);
+        }
+        assert_eq!(forced("conv_depthwise"), "conv_direct");
+        assert_eq!(forced("conv_subgroup"), "conv_direct", "without subgroups of 8");
+        assert_eq!(forced("conv_gemm 1x1"), "conv_direct");
+    }
+
+    #[test]
+    fn the_reason_says_what_was_passed_over() {
+        let because = chosen(&Limits::default(), 1).because;
+        assert!(because.contains("not conv_depthwise") && because.contains("costs least"), "{because}");
+    }
+}

@@ -1,0 +1,415 @@
+//! `conv_gemm`: the convolution for adapters with fast workgroup memory, and `conv_join`, which adds its splits.
+
+use super::choice::{Candidate, Problem};
+use super::text::{Text, grid};
+use super::{ConvParams, ConvShape, by_four};
+use crate::kernels::{Kernel, Part};
+use crate::ops::epilogue::{self, Epilogue, slot};
+use crate::ops::{Activation, OpResult};
+use crate::part;
+use crate::plan::layout::{CHANNELS, Layout};
+use crate::plan::{Folded, Limits, Lowering, View};
+use crate::tensor::row_major_slice;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// Products of each sum, by fours, that a workgroup holds at a time. With tiles of 128x128 this takes 16 KiB of workgroup
+/// memory, which is what WebGPU guarantees.
+const SLAB: usize = 4;
+
+/// What a workgroup and each of its invocations compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tile {
+    /// Output channels of a workgroup.
+    channels: usize,
+    /// Pixels of a workgroup.
+    pixels: usize,
+    /// Output channels of an invocation; a multiple of 4.
+    own_channels: usize,
+    /// Pixels of an invocation.
+    own_pixels: usize,
+}
+
+const fn tile(channels: usize, pixels: usize, own_channels: usize, own_pixels: usize) -> Tile {
+    Tile { channels, pixels, own_channels, own_pixels }
+}
+
+/// Every tile, the one that loads least for each product first.
+const TILES: [Tile; 8] = [
+    tile(128, 128, 8, 8),
+    tile(64, 128, 8, 8),
+    tile(128, 64, 8, 8),
+    tile(64, 64, 8, 4),
+    tile(32, 64, 8, 4),
+    tile(64, 32, 8, 4),
+    tile(32, 32, 4, 4),
+    tile(16, 64, 4, 4),
+];
+
+/// The one that is compiled with every epilogue.
+const FOR_ALL: Tile = TILES[6];
+
+/// Ways to split a sum over workgroups, for small images with many channels.
+const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
+
+impl Tile {
+    fn invocations(&self) -> usize {
+        self.channels / self.own_channels * (self.pixels / self.own_pixels)
+    }
+
+    fn name(&self) -> String {
+        format!("{}x{}", self.channels, self.pixels)
+    }
+
+    /// The part that defines `main`.
+    fn part(&self) -> Part {
+        let at = TILES.iter().position(|tile| tile == self).expect("a tile of the list");
+        PARTS[at]
+    }
+}
+
+/// Made once a process: parts live as long as it does.
+static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
+    let part = |tile: &Tile| Part { name: format!("gemm_{}", tile.name()).leak(), source: text(tile).leak() };
+    TILES.iter().map(part).collect()
+});
+
+/// A tile for one convolution, and among how many workgroups each sum is split.
+#[derive(Debug, Clone, Copy)]
+struct Tiling {
+    tile: Tile,
+    /// Blocks of 4 input channels that each split sums; the last one may sum fewer.
+    blocks_per_split: usize,
+    splits: usize,
+}
+
+impl Tiling {
+    fn new(tile: Tile, splits: usize, shape: &ConvShape) -> Self {
+        let blocks = in_blocks(shape);
+        let blocks_per_split = blocks.div_ceil(splits);
+        Tiling { tile, blocks_per_split, splits: blocks.div_ceil(blocks_per_split) }
+    }
+
+    fn name(&self) -> String {
+        let splits = if self.splits > 1 { format!(" split {}", self.splits) } else { String::new() };
+        format!("{} {}{splits}", CONV_GEMM.name, self.tile.name())
+    }
+
+    /// Slabs of each split's filters, zeros at the end.
+    fn slabs(&self, shape: &ConvShape) -> usize {
+        let [k_h, k_w] = shape.window.kernel;
+        (k_h * k_w * self.blocks_per_split).div_ceil(SLAB)
+    }
+
+    /// Numbers of the filters of one tile of channels.
+    fn filters(&self, shape: &ConvShape) -> usize {
+        self.splits * self.slabs(shape) * SLAB * CHANNELS * self.tile.channels
+    }
+
+    /// Tiles of so many output channels, group by group.
+    fn channel_tiles(&self, shape: &ConvShape, channels: usize) -> usize {
+        shape.groups * (shape.out_c / shape.groups).min(channels).div_ceil(self.tile.channels)
+    }
+
+    /// Workgroups that compute so many output channels.
+    fn groups(&self, shape: &ConvShape, channels: usize) -> usize {
+        self.channel_tiles(shape, channels) * self.splits * pixels(shape).div_ceil(self.tile.pixels)
+    }
+
+    /// Loop iterations of one invocation: over slabs, their fours, and in finding the next product.
+    fn loop_iterations(&self, shape: &ConvShape) -> u64 {
+        let loaded = SLAB * self.tile.pixels / self.tile.invocations();
+        let advance = (2 * SLAB).div_ceil(self.blocks_per_split) + 1;
+        (self.slabs(shape) * (1 + SLAB + loaded * advance)) as u64 + advance as u64
+    }
+
+    /// An estimate of its time in multiply-adds that one lane makes one after another.
+    ///
+    /// The figures are of the size that data sheets of large GPUs give; none was measured. `LANES`: invocations that keep
+    /// such a GPU busy, two for each of its 16,384 lanes. `LOAD`: a vec4 from workgroup memory. `MOVE`: a number from the
+    /// second-level cache, 4 bytes at 6 multiply-adds a byte. `DISPATCH`: 6 us of a lane, for a dispatch and the barrier before it. `BYTE`: multiply-adds of the
+    /// whole GPU in the time that a byte of memory takes.
+    fn cost(&self, shape: &ConvShape) -> f64 {
+        const LANES: f64 = 32_768.0;
+        const LOAD: f64 = 4.0;
+        const MOVE: f64 = 24.0;
+        const DISPATCH: f64 = 10_000.0;
+        const BYTE: f64 = 11.0;
+        let Tile { channels, pixels: tile_pixels, own_channels, own_pixels } = self.tile;
+        let products = (CHANNELS * own_channels * own_pixels) as f64;
+        let loads = (own_channels + own_pixels) as f64;
+        let moved = 1.0 / channels as f64 + 1.0 / tile_pixels as f64;
+        let four = products * (1.0 + MOVE * moved) + LOAD * loads;
+        let waves = (self.groups(shape, shape.out_c) as f64 * self.tile.invocations() as f64 / LANES).ceil();
+        let summed = waves * (self.slabs(shape) * SLAB) as f64 * four;
+        if self.splits == 1 {
+            return summed;
+        }
+        // Written once, and read once.
+        let bytes = 2 * size_of::<f32>() * self.scratch(shape);
+        summed + DISPATCH + BYTE * bytes as f64 / LANES
+    }
+
+    /// Numbers that the splits leave for `conv_join`.
+    fn scratch(&self, shape: &ConvShape) -> usize {
+        self.splits * Layout::ByFour.len(&shape.output())
+    }
+
+    fn fits(&self, shape: &ConvShape, limits: &Limits, usual: bool) -> bool {
+        let binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let fits_binding = |numbers: usize| (numbers * size_of::<f32>()) as u64 <= binding;
+        let tiles = if shape.groups == 1 { 1 } else { self.channel_tiles(shape, shape.out_c) };
+        (usual || self.tile == FOR_ALL)
+            && self.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
+            && fits_binding(tiles * self.filters(shape) + 2 * shape.out_c.next_multiple_of(CHANNELS))
+            && (self.splits == 1 || fits_binding(self.scratch(shape)))
+    }
+}
+
+/// Blocks of 4 input channels in a group.
+fn in_blocks(shape: &ConvShape) -> usize {
+    (shape.in_c / shape.groups).div_ceil(CHANNELS)
+}
+
+/// Output pixels of the batch.
+fn pixels(shape: &ConvShape) -> usize {
+    shape.batch * shape.out[0] * shape.out[1]
+}
+
+/// Every tile and split that fits, each with its cost.
+pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
+    let Problem { shape, epilogue, limits } = problem;
+    if shape.is_empty() {
+        return Err("there is nothing to compute".to_string());
+    }
+    let per_group = [shape.in_c, shape.out_c].map(|channels| channels / shape.groups);
+    if shape.groups > 1 && per_group.iter().any(|channels| !channels.is_multiple_of(CHANNELS)) {
+        return Err(format!("groups of {per_group:?} channels do not begin at a multiple of {CHANNELS}"));
+    }
+    let usual = epilogue::is_usual(&epilogue.activation.parts());
+    let split = |tile: &Tile| {
+        let tile = *tile;
+        let splits = SPLITS.iter().filter(|&&splits| splits <= in_blocks(shape));
+        splits.map(move |&splits| Tiling::new(tile, splits, shape)).collect::<Vec<_>>()
+    };
+    let mut tilings: Vec<Tiling> = TILES.iter().flat_map(split).collect();
+    tilings.retain(|tiling| tiling.fits(shape, limits, usual));
+    tilings.dedup_by_key(|tiling| tiling.name());
+    let candidate = |tiling: Tiling| {
+        let lower =
+            move |node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue| lower(node, shape, epilogue, tiling);
+        Candidate::new(tiling.name(), tiling.cost(shape), lower)
+    };
+    if tilings.is_empty() {
+        return Err("no tile fits the device's bindings and loops".to_string());
+    }
+    Ok(tilings.into_iter().map(candidate).collect())
+}
+
+/// Appends the dispatches: one for each range of channels whose weights fit one binding, and one more for each that is split.
+fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tiling: Tiling) -> OpResult<()> {
+    by_four::with_pool(node, shape, epilogue, |node, bound| {
+        let shape = shape.flattened();
+        let tile = tiling.tile.part();
+        let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
+        let row = (tiling.filters(&shape) / tiling.tile.channels) + 2;
+        let per_binding = node.limits().filters_per_binding(row) / tiling.tile.channels * tiling.tile.channels;
+        // Groups are never taken apart: `fits` saw to it that they need not be.
+        let most = if shape.groups == 1 { per_binding.max(tiling.tile.channels) } else { shape.out_c };
+        let partial = match tiling.splits {
+            1 => None,
+            _ => Some(node.scratch("sums of its splits", tiling.scratch(&shape))?),
+        };
+        for first in (0..shape.out_c).step_by(most) {
+            let channels = first..(first + most).min(shape.out_c);
+            let packed = pack(node, &shape, &folded, channels.clone(), tiling)?;
+            let padded = channels.len().next_multiple_of(CHANNELS);
+            let numbers = node.count(packed) as usize;
+            let params = by_four::params(&shape, epilogue, channels.clone(), numbers - 2 * padded, padded);
+            let params = ConvParams { ic_end: (tiling.blocks_per_split * CHANNELS) as u32, ..params };
+            let groups = tiling.groups(&shape, channels.len()) as u32;
+            if let Some(partial) = partial {
+                let parts = [split_parts(), vec![tile]].concat();
+                node.dispatch_groups(&CONV_GEMM, parts, groups, params, partial, &[bound.input, packed])?;
+                let count = (pixels(&shape) * padded / CHANNELS) as u32;
+                let inputs = [&[partial][..], &bound.inputs(packed)[1..]].concat();
+                node.dispatch(&CONV_JOIN, bound.parts.clone(), count, params, bound.output, &inputs)?;
+            } else {
+                let parts = [&bound.parts[..], &[STORE_EACH, tile]].concat();
+                node.dispatch_groups(&CONV_GEMM, parts, groups, params, bound.output, &bound.inputs(packed))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Filters in the order in which the tile reads them, `[group][oc / tile][split][product / 4][4 ic][tile]`, the products
+/// numbered `[ky][kx][ic / 4]`; then biases and slopes. Zeros behind the last channels and products.
+fn pack(
+    node: &mut Lowering<'_>,
+    shape: &ConvShape,
+    folded: &Folded,
+    channels: Range<usize>,
+    tiling: Tiling,
+) -> OpResult<View> {
+    let [k_h, k_w] = shape.window.kernel;
+    let in_c = shape.in_c / shape.groups;
+    let width = tiling.tile.channels;
+    let per_group = (shape.out_c / shape.groups).min(channels.len());
+    let mut packed = Vec::with_capacity(tiling.filters(shape) * tiling.channel_tiles(shape, channels.len()));
+    for group in channels.clone().step_by(per_group) {
+        let end = (group + per_group).min(channels.end);
+        for (first, split) in grid((end - group).div_ceil(width), tiling.splits) {
+            let first = group + first * width;
+            let blocks = split * tiling.blocks_per_split..((split + 1) * tiling.blocks_per_split).min(in_blocks(shape));
+            let begin = packed.len();
+            for (tap, block) in (0..k_h * k_w).flat_map(|tap| blocks.clone().map(move |block| (tap, block))) {
+                for (i, oc) in grid(CHANNELS, width) {
+                    let (ic, oc) = (block * CHANNELS + i, first + oc);
+                    let within = oc < end && ic < in_c;
+                    packed.push(if within { folded.weights[(oc * in_c + ic) * k_h * k_w + tap] } else { 0.0 });
+                }
+            }
+            packed.resize(begin + tiling.slabs(shape) * SLAB * CHANNELS * width, 0.0);
+        }
+    }
+    folded.append_per_channel(&mut packed, channels, CHANNELS);
+    node.constant_buffer("weights, bias, slope", packed)
+}
+
+/// `main`, with one variable for each vec4 of sums: `sum_<pixel>_<four channels>`.
+fn text(tile: &Tile) -> String {
+    let Tile { channels, pixels, own_channels, own_pixels } = *tile;
+    let invocations = tile.invocations();
+    let (columns, fours) = (pixels / own_pixels, own_channels / CHANNELS);
+    let (filters, images) = (SLAB * channels / invocations, SLAB * pixels / invocations);
+    let mut wgsl = Text::default();
+    wgsl.line(format_args!(
+        "// {channels} channels of {pixels} pixels a workgroup, {own_channels} of {own_pixels} an invocation.
+const TILE_CHANNELS: u32 = {channels}u;
+const TILE_PIXELS: u32 = {pixels}u;
+const SLAB: u32 = {SLAB}u;
+
+var<workgroup> filters: array<vec4<f32>, {filters_len}>;
+var<workgroup> image: array<vec4<f32>, {image_len}>;
+
+@compute @workgroup_size({invocations})
+fn main(
+    @builtin(local_invocation_index) own: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {{
+    let tile = tile_at(group_index(group, groups));
+    if (!tile.exists) {{
+        return;
+    }}
+    let column = own % {columns}u;
+    let row = own / {columns}u;
+    let at = corner(tile.first_pixel + own % TILE_PIXELS, tile);
+    var product = advance(Product(0u, 0u, 0u), own / TILE_PIXELS, tile.in_blocks);
+    var filter_at = tile.filters + own;",
+        filters_len = SLAB * channels,
+        image_len = SLAB * pixels,
+    ));
+    for (pixel, four) in grid(own_pixels, fours) {
+        wgsl.line(format_args!("    var sum_{pixel}_{four} = vec4<f32>();"));
+    }
+    let step = invocations / pixels;
+    let loads = |wgsl: &mut Text, declare: &str, indent: &str| {
+        for i in 0..filters {
+            wgsl.line(format_args!("{indent}{declare}filter_{i} = weights[filter_at + {}u];", i * invocations));
+        }
+        for i in 0..images {
+            let product = match i {
+                0 => "product".to_string(),
+                _ => format!("advance(product, {}u, tile.in_blocks)", i * step),
+            };
+            wgsl.line(format_args!("{indent}{declare}image_{i} = input_at(at, {product});"));
+        }
+    };
+    loads(&mut wgsl, "var ", "    ");
+    wgsl.line(format_args!("    for (var slab = 1u; slab <= tile.slabs; slab++) {{\n        workgroupBarrier();"));
+    for i in 0..filters {
+        wgsl.line(format_args!("        filters[own + {}u] = filter_{i};", i * invocations));
+    }
+    for i in 0..images {
+        wgsl.line(format_args!("        image[own + {}u] = image_{i};", i * invocations));
+    }
+    // The next slab is on its way while this one is computed.
+    wgsl.line(format_args!(
+        "        workgroupBarrier();
+        if (slab < tile.slabs) {{
+            filter_at += {}u;
+            product = advance(product, SLAB, tile.in_blocks);",
+        SLAB * channels
+    ));
+    loads(&mut wgsl, "", "            ");
+    wgsl.line(format_args!(
+        "        }}
+        for (var four = 0u; four < SLAB; four++) {{
+            let image_at = four * TILE_PIXELS + column;
+            let filters_at = four * TILE_CHANNELS + row * {fours}u;"
+    ));
+    for pixel in 0..own_pixels {
+        wgsl.line(format_args!("            let in_{pixel} = image[image_at + {}u];", pixel * columns));
+    }
+    for (at, component) in "xyzw".chars().enumerate() {
+        for four in 0..fours {
+            let ahead = at * channels / CHANNELS + four;
+            wgsl.line(format_args!("            let w_{component}_{four} = filters[filters_at + {ahead}u];"));
+        }
+        for (pixel, four) in grid(own_pixels, fours) {
+            wgsl.line(format_args!("            sum_{pixel}_{four} += in_{pixel}.{component} * w_{component}_{four};"));
+        }
+    }
+    wgsl.line(format_args!("        }}\n    }}"));
+    for (pixel, four) in grid(own_pixels, fours) {
+        wgsl.line(format_args!(
+            "    store_four_at(sum_{pixel}_{four}, tile, tile.first_block + row * {fours}u + {four}u, \
+             tile.first_pixel + column + {}u);",
+            pixel * columns
+        ));
+    }
+    wgsl.line(format_args!("}}"));
+    wgsl.into_string()
+}
+
+/// A tile of channels and pixels a workgroup.
+pub static CONV_GEMM: Kernel = Kernel {
+    name: "conv_gemm",
+    source: include_str!("../../../shaders/conv_gemm.wgsl"),
+    includes: &epilogue::INCLUDES_BY_FOUR,
+    params: ConvParams::FIELDS,
+    combinations,
+};
+
+/// Adds the sums of its splits.
+pub static CONV_JOIN: Kernel = Kernel {
+    name: "conv_join",
+    source: include_str!("../../../shaders/conv_join.wgsl"),
+    includes: &epilogue::INCLUDES_BY_FOUR,
+    params: ConvParams::FIELDS,
+    combinations: epilogue::by_four_combinations,
+};
+
+const STORE_EACH: Part = part!("shared", "gemm_store_each");
+const STORE_SPLIT: Part = part!("shared", "gemm_store_split");
+
+/// Nothing of the epilogue applies to the sums of a split.
+fn split_parts() -> Vec<Part> {
+    [epilogue::by_four_parts(&Activation::Identity, false), vec![STORE_SPLIT]].concat()
+}
+
+/// Every epilogue on one tile; on the others those of nearly all networks.
+fn combinations() -> Vec<Vec<Part>> {
+    let mut all = Vec::new();
+    for tile in &TILES {
+        for parts in epilogue::by_four_combinations() {
+            if *tile == FOR_ALL || epilogue::is_usual(&parts) {
+                all.push([parts, vec![STORE_EACH, tile.part()]].concat());
+            }
+        }
+        all.push([split_parts(), vec![tile.part()]].concat());
+    }
+    all
+}
