@@ -50,6 +50,6 @@ fn input_or_zero(row: u32, ix: i32) -> vec4<f32> {
 // The last pixels of a strip may lie behind the row's end.
 fn store_pixel(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) {
     if (ox < p.out_w) {
-        store_four(sums, n, block, oy, ox);
+        store_four(sums + biases_of(block), n, block, oy, ox);
     }
 }

@@ -20,5 +20,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var split = 0u; split < splits; split++) {
         sums += input[((split * p.count + n) * blocks + block) * pixels + pixel];
     }
-    store_four(sums, n, block, pixel / p.out_w, pixel % p.out_w);
+    store_four(sums + biases_of(block), n, block, pixel / p.out_w, pixel % p.out_w);
 }

@@ -9,15 +9,19 @@ fn slopes_of(block: u32) -> vec4<f32> {
     return weights[p.slope_at + block - p.first_c / 4u];
 }
 
-// bias, residual and activation for the plain sums of the 4 output channels of a block at a pixel, and their store. What
-// lies behind the last channel becomes zero.
+fn biases_of(block: u32) -> vec4<f32> {
+    return weights[p.bias_at + block - p.first_c / 4u];
+}
+
+// Residual and activation for the sums, bias included, of the 4 output channels of a block at a pixel, and their store.
+// What lies behind the last channel becomes zero.
 fn store_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) {
     let blocks = (p.out_c + 3u) / 4u;
     if (block * 4u >= min(p.first_c + p.count_c, p.out_c)) {
         return;
     }
     let at = ((n * blocks + block) * p.out_h + oy) * p.out_w + ox;
-    let whole = sums + weights[p.bias_at + block - p.first_c / 4u] + residuals_at(at);
+    let whole = sums + residuals_at(at);
     let a = activation_parameters(block);
     let b = p.activation_b;
     let finished =

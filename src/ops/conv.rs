@@ -16,7 +16,7 @@ pub use subgroup::CONV_SUBGROUP;
 pub(crate) use row_major::loop_iterations;
 pub(super) use row_major::lower_slices;
 
-use super::epilogue::slot;
+use super::epilogue::{parts, slot};
 use super::pool::PoolParams;
 use super::window::Window;
 use super::{Inputs, OpResult, Operator, Problem, im2col, image_shape, invalid, line};
@@ -147,7 +147,7 @@ uniform! {
         k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, dilation_h: u32, dilation_w: u32,
         pad_top: i32, pad_left: i32, in_c_per_group: u32, out_c_per_group: u32,
         first_c: u32, count_c: u32, ic_begin: u32, ic_end: u32,
-        bias_at: u32, slope_at: u32, activation_a: f32, activation_b: f32, count: u32,
+        bias_at: u32, slope_at: u32, activation: u32, activation_a: f32, activation_b: f32, count: u32,
     }
 }
 
@@ -185,6 +185,7 @@ impl ConvParams {
             ic_end: in_c_per_group as u32,
             bias_at: bias_at as u32,
             slope_at: (bias_at + channels.len()) as u32,
+            activation: parts::number(&epilogue.activation),
             activation_a,
             activation_b,
             count: count as u32,

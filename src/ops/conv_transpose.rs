@@ -1,7 +1,7 @@
 //! Transposed convolution: each input pixel spreads the kernel over the output.
 
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
-use super::epilogue::{self, Epilogue, slot};
+use super::epilogue::{Epilogue, parts, slot};
 use super::window::{self, AutoPad, Pads, Window};
 use super::{Inputs, OpResult, Operator, image_shape, invalid, line};
 use crate::kernels::Kernel;
@@ -146,9 +146,9 @@ fn spread<T: Real>(shape: &ConvShape, columns: &[T], sums: &mut [T]) {
 pub static CONV_TRANSPOSE_DIRECT: Kernel = Kernel {
     name: "conv_transpose_direct",
     source: include_str!("../../shaders/conv_transpose_direct.wgsl"),
-    includes: &epilogue::INCLUDES_EACH,
+    includes: &parts::INCLUDES_EACH,
     params: ConvParams::FIELDS,
-    combinations: epilogue::splittable_combinations,
+    combinations: parts::splittable_combinations,
 };
 
 impl Operator for ConvTranspose {

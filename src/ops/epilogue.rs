@@ -1,12 +1,11 @@
 //! What a convolution does to each sum before it stores it: bias, residual, activation, pool. A fused operator is a field
 //! here, never an operator of its own.
 
+pub(super) mod parts;
+
 use super::batch_normalization::{BatchNormalization, PerChannel};
-use super::{Activation, Inputs, OpResult, Pool, activation::ACTIVATIONS, optional, required};
+use super::{Activation, Inputs, OpResult, Pool, optional, required};
 use crate::bound::{flush_of_products, gamma, largest};
-use crate::kernels::Part;
-use crate::part;
-use crate::plan::{Layout, Lowering, View};
 use crate::tensor::{Real, Tensor, TensorType};
 use ndarray::{ArrayD, IxDyn, Zip};
 
@@ -165,32 +164,6 @@ impl Epilogue {
             None => Ok(error),
         }
     }
-
-    /// The parts that finish and store an element, and the bindings that they read after the kernel's own.
-    pub(super) fn parts(&self, node: &mut Lowering<'_>) -> OpResult<(Vec<Part>, Vec<View>)> {
-        let mut parts = self.activation.parts();
-        parts.push(if self.activation == Activation::PRelu { SLOPE_CHANNEL } else { SLOPE_UNIFORM });
-        let residual = if node.has_input(slot::RESIDUAL) { Some(node.input(slot::RESIDUAL)?) } else { None };
-        parts.push(if residual.is_some() { RESIDUAL_ADD } else { RESIDUAL_NONE });
-        parts.push(self.pool.as_ref().map_or(STORE_EACH, Pool::store));
-        Ok((parts, residual.into_iter().collect()))
-    }
-
-    /// The same for images that lie by four channels; the pool, where there is one, is a dispatch of its own.
-    pub(super) fn by_four_parts(&self, node: &mut Lowering<'_>) -> OpResult<(Vec<Part>, Vec<View>)> {
-        let residual = match node.has_input(slot::RESIDUAL) {
-            true => Some(node.input_as(slot::RESIDUAL, Layout::ByFour)?),
-            false => None,
-        };
-        Ok((by_four_parts(&self.activation, residual.is_some()), residual.into_iter().collect()))
-    }
-}
-
-/// The parts that finish four channels of a pixel.
-pub(super) fn by_four_parts(activation: &Activation, residual: bool) -> Vec<Part> {
-    let slopes = if *activation == Activation::PRelu { SLOPES_CHANNEL } else { SLOPES_UNIFORM };
-    let residuals = if residual { RESIDUALS_ADD } else { RESIDUALS_NONE };
-    activation.parts().into_iter().chain([slopes, residuals]).collect()
 }
 
 /// PRelu's slope for each channel, or a 0 that no other activation reads.
@@ -204,105 +177,4 @@ fn along_channels<T: Real>(values: &[f64]) -> ArrayD<T> {
     let values: ndarray::Array1<T> = values.iter().map(|&x| T::of(x)).collect();
     let channels = values.len();
     values.into_shape_with_order((1, channels, 1, 1)).expect("as many elements").into_dyn()
-}
-
-/// What the convolutions' kernels are linked with: parameters, and how filters are packed.
-pub(super) const INCLUDES_EACH: [Part; 5] = [
-    super::pool::POOL_PARAMS,
-    super::pool::PLACE,
-    part!("shared", "conv_params"),
-    part!("shared", "conv_plain"),
-    part!("shared", "filters_each"),
-];
-/// The same with filters packed four channels at a time.
-pub(super) const INCLUDES_TILE: [Part; 4] = [
-    super::pool::POOL_PARAMS,
-    part!("shared", "conv_params"),
-    part!("shared", "conv_plain"),
-    part!("shared", "filters_by_four"),
-];
-/// The same for images that lie by four channels.
-pub(super) const INCLUDES_BY_FOUR: [Part; 3] =
-    [super::pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "conv_by_four")];
-const SLOPE_UNIFORM: Part = part!("shared", "slope_uniform");
-const SLOPE_CHANNEL: Part = part!("shared", "slope_channel");
-const SLOPES_UNIFORM: Part = part!("shared", "slopes_uniform");
-const SLOPES_CHANNEL: Part = part!("shared", "slopes_channel");
-const RESIDUALS_NONE: Part = part!("shared", "residuals_none");
-const RESIDUALS_ADD: Part = part!("shared", "residuals_add");
-const RESIDUAL_NONE: Part = part!("shared", "residual_none");
-const RESIDUAL_ADD: Part = part!("shared", "residual_add");
-/// Every position of the convolution is stored.
-pub(super) const STORE_EACH: Part = part!("shared", "store_each");
-
-/// A range of input channels, but not the last one, was summed.
-const STORE_PARTIAL: Part = part!("shared", "store_partial");
-/// The last range of input channels was summed.
-pub(super) const STORE_REST: Part = part!("shared", "store_rest");
-
-/// A sum that is not complete yet: nothing of the epilogue applies to it.
-pub(super) fn partial() -> Vec<Part> {
-    let nothing = Activation::Identity.parts().into_iter();
-    nothing.chain([SLOPE_UNIFORM, RESIDUAL_NONE, STORE_PARTIAL]).collect()
-}
-
-/// Everything an epilogue can be, and sums split over several dispatches.
-pub(super) fn splittable_combinations() -> Vec<Vec<Part>> {
-    let mut all = combinations();
-    let plain = all.iter().filter(|parts| parts.last().is_some_and(|part| part.name == STORE_EACH.name));
-    let rests: Vec<_> = plain.map(|parts| [&parts[..parts.len() - 1], &[STORE_REST]].concat()).collect();
-    all.extend(rests);
-    all.push(partial());
-    all
-}
-
-/// How a kernel that computes tiles stores them.
-const TILE_STORE_EACH: Part = part!("shared", "tile_store_each");
-const TILE_POOL: Part = part!("shared", "tile_pool");
-pub(super) const TILE_MAX: Part = part!("shared", "tile_max_pool");
-pub(super) const TILE_AVERAGE: Part = part!("shared", "tile_average_pool");
-
-/// The same parts with the store that suits tiles.
-pub(super) fn for_tiles(mut parts: Vec<Part>) -> Vec<Part> {
-    let store = parts.pop().map_or("", |part| part.name);
-    if store == super::pool::STORE_MAX.name {
-        parts.extend([TILE_POOL, TILE_MAX]);
-    } else if store == super::pool::STORE_AVERAGE.name {
-        parts.extend([TILE_POOL, TILE_AVERAGE]);
-    } else {
-        parts.push(TILE_STORE_EACH);
-    }
-    parts
-}
-
-/// Everything an epilogue can be, for kernels that compute tiles.
-pub(super) fn tile_combinations() -> Vec<Vec<Part>> {
-    combinations().into_iter().map(for_tiles).collect()
-}
-
-/// Everything an epilogue can be: each activation, with and without residual, stored plain or pooled.
-pub(super) fn combinations() -> Vec<Vec<Part>> {
-    let stores = [STORE_EACH, super::pool::STORE_MAX, super::pool::STORE_AVERAGE];
-    let mut all = Vec::new();
-    for activation in ACTIVATIONS {
-        let slope = if *activation == Activation::PRelu { SLOPE_CHANNEL } else { SLOPE_UNIFORM };
-        for residual in [RESIDUAL_NONE, RESIDUAL_ADD] {
-            for store in stores {
-                all.push(activation.parts().into_iter().chain([slope, residual, store]).collect());
-            }
-        }
-    }
-    all
-}
-
-/// Everything an epilogue can be for images that lie by four channels: each activation, with and without residual.
-pub(super) fn by_four_combinations() -> Vec<Vec<Part>> {
-    let with = |residual: bool| ACTIVATIONS.iter().map(move |activation| by_four_parts(activation, residual));
-    with(false).chain(with(true)).collect()
-}
-
-/// Whether an epilogue of these parts is compiled for every tile of the kernels that have many: those of nearly all networks.
-pub(super) fn is_usual(parts: &[Part]) -> bool {
-    const USUAL: [&str; 5] = ["identity", "relu", "leaky_relu", "clip", "swish"];
-    parts.first().is_some_and(|activation| USUAL.contains(&activation.name))
 }

@@ -2,8 +2,8 @@
 
 use super::window::{Window, inside};
 use super::{
-    Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, epilogue, image_shape, invalid, line,
-    required, unsupported,
+    Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, epilogue::parts, image_shape, invalid,
+    line, required, unsupported,
 };
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
@@ -248,7 +248,7 @@ pub static POOL_BY_FOUR: Kernel = Kernel {
     source: include_str!("../../shaders/pool_by_four.wgsl"),
     includes: &[POOL_PARAMS],
     params: PoolByFourParams::FIELDS,
-    combinations: || vec![vec![epilogue::TILE_MAX], vec![epilogue::TILE_AVERAGE]],
+    combinations: || vec![vec![parts::TILE_MAX], vec![parts::TILE_AVERAGE]],
 };
 
 impl Pool {
@@ -259,7 +259,7 @@ impl Pool {
         [h, w]: [usize; 2],
         [output, input]: [View; 2],
     ) -> OpResult<()> {
-        let part = if self.kind == PoolKind::Max { epilogue::TILE_MAX } else { epilogue::TILE_AVERAGE };
+        let part = if self.kind == PoolKind::Max { parts::TILE_MAX } else { parts::TILE_AVERAGE };
         let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output) / 4);
         let params = PoolByFourParams { pool, out_h: h as u32, out_w: w as u32, count };
         node.dispatch(&POOL_BY_FOUR, vec![part], count, params, output, &[input])

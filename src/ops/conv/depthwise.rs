@@ -4,7 +4,7 @@ use super::choice::{Candidate, Problem};
 use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::Kernel;
 use crate::ops::OpResult;
-use crate::ops::epilogue::{self, Epilogue, slot};
+use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::plan::layout::CHANNELS;
 use crate::plan::{Lowering, Packing};
 use crate::tensor::row_major_slice;
@@ -16,9 +16,9 @@ const PIXELS: usize = 4;
 pub static CONV_DEPTHWISE: Kernel = Kernel {
     name: "conv_depthwise",
     source: include_str!("../../../shaders/conv_depthwise.wgsl"),
-    includes: &epilogue::INCLUDES_BY_FOUR,
+    includes: &parts::INCLUDES_BY_FOUR,
     params: ConvParams::FIELDS,
-    combinations: epilogue::by_four_combinations,
+    combinations: parts::by_four_combinations,
 };
 
 /// Each channel has one filter, its loops are short enough for one dispatch, and all filters fit one binding.

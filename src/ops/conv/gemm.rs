@@ -4,7 +4,7 @@ use super::choice::{Candidate, Problem};
 use super::text::{Text, grid};
 use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
-use crate::ops::epilogue::{self, Epilogue, slot};
+use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::ops::{Activation, OpResult};
 use crate::part;
 use crate::plan::layout::{CHANNELS, Layout};
@@ -186,7 +186,7 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if shape.groups > 1 && per_group.iter().any(|channels| !channels.is_multiple_of(CHANNELS)) {
         return Err(format!("groups of {per_group:?} channels do not begin at a multiple of {CHANNELS}"));
     }
-    let usual = epilogue::is_usual(&epilogue.activation.parts());
+    let usual = parts::is_usual(&parts::by_four(&epilogue.activation, false));
     let split = |tile: &Tile| {
         let tile = *tile;
         let splits = SPLITS.iter().filter(|&&splits| splits <= in_blocks(shape));
@@ -378,7 +378,7 @@ fn main(
 pub static CONV_GEMM: Kernel = Kernel {
     name: "conv_gemm",
     source: include_str!("../../../shaders/conv_gemm.wgsl"),
-    includes: &epilogue::INCLUDES_BY_FOUR,
+    includes: &parts::INCLUDES_BY_FOUR,
     params: ConvParams::FIELDS,
     combinations,
 };
@@ -387,9 +387,9 @@ pub static CONV_GEMM: Kernel = Kernel {
 pub static CONV_JOIN: Kernel = Kernel {
     name: "conv_join",
     source: include_str!("../../../shaders/conv_join.wgsl"),
-    includes: &epilogue::INCLUDES_BY_FOUR,
+    includes: &parts::INCLUDES_BY_FOUR,
     params: ConvParams::FIELDS,
-    combinations: epilogue::by_four_combinations,
+    combinations: parts::by_four_combinations,
 };
 
 const STORE_EACH: Part = part!("shared", "gemm_store_each");
@@ -397,15 +397,15 @@ const STORE_SPLIT: Part = part!("shared", "gemm_store_split");
 
 /// Nothing of the epilogue applies to the sums of a split.
 fn split_parts() -> Vec<Part> {
-    [epilogue::by_four_parts(&Activation::Identity, false), vec![STORE_SPLIT]].concat()
+    [parts::by_four(&Activation::Identity, false), vec![STORE_SPLIT]].concat()
 }
 
 /// Every epilogue on one tile; on the others those of nearly all networks.
 fn combinations() -> Vec<Vec<Part>> {
     let mut all = Vec::new();
     for tile in &TILES {
-        for parts in epilogue::by_four_combinations() {
-            if *tile == FOR_ALL || epilogue::is_usual(&parts) {
+        for parts in parts::by_four_combinations() {
+            if *tile == FOR_ALL || parts::is_usual(&parts) {
                 all.push([parts, vec![STORE_EACH, tile.part()]].concat());
             }
         }

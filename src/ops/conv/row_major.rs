@@ -3,7 +3,7 @@
 use super::choice::{Candidate, Problem};
 use super::{ConvParams, ConvShape};
 use crate::kernels::Kernel;
-use crate::ops::epilogue::{self, Epilogue, STORE_REST, slot};
+use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::ops::window::Window;
 use crate::ops::{OpResult, Pool, unsupported};
 use crate::plan::{Lowering, Packing, View};
@@ -13,9 +13,9 @@ use crate::tensor::row_major_slice;
 pub static CONV_DIRECT: Kernel = Kernel {
     name: "conv_direct",
     source: include_str!("../../../shaders/conv_direct.wgsl"),
-    includes: &epilogue::INCLUDES_EACH,
+    includes: &parts::INCLUDES_EACH,
     params: ConvParams::FIELDS,
-    combinations: epilogue::splittable_combinations,
+    combinations: parts::splittable_combinations,
 };
 
 /// Channels, and pixels, in a tile.
@@ -25,9 +25,9 @@ const TILE_CHANNELS: usize = 4;
 pub static CONV_TILE: Kernel = Kernel {
     name: "conv_tile",
     source: include_str!("../../../shaders/conv_tile.wgsl"),
-    includes: &epilogue::INCLUDES_TILE,
+    includes: &parts::INCLUDES_TILE,
     params: ConvParams::FIELDS,
-    combinations: epilogue::tile_combinations,
+    combinations: parts::tile_combinations,
 };
 
 /// Whole tiles of channels in each group and binding, and sums short enough for one dispatch.
@@ -91,7 +91,7 @@ fn lower_tile(
     let count = batch * blocks * tiles;
     let params = ConvParams { bias_at, slope_at: bias_at + blocks, count, ..params };
     let views: Vec<View> = [input, weights].into_iter().chain(extra).collect();
-    node.dispatch(&CONV_TILE, epilogue::for_tiles(parts), count, params, output, &views)
+    node.dispatch(&CONV_TILE, parts::for_tiles(parts), count, params, output, &views)
 }
 
 /// Loop iterations that the kernels make for one stored element, over so many input channels.
@@ -127,11 +127,11 @@ pub(in crate::ops) fn lower_slices(
         let ic_end = (ic_begin + channels).min(params.in_c_per_group);
         let slice = ConvParams { ic_begin, ic_end, ..params };
         if ic_end == params.in_c_per_group {
-            let parts = parts.iter().copied().chain([STORE_REST]).collect();
+            let parts = parts.iter().copied().chain([parts::STORE_REST]).collect();
             node.dispatch(kernel, parts, params.count, slice, output, &views)?;
         } else {
             // A partial sum reads no residual.
-            node.dispatch(kernel, epilogue::partial(), params.count, slice, output, &views[..2])?;
+            node.dispatch(kernel, parts::partial(), params.count, slice, output, &views[..2])?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use super::text::{Text, grid};
 use super::{ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
-use crate::ops::epilogue::{self, Epilogue, slot};
+use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::plan::layout::CHANNELS;
 use crate::plan::{Folded, Lowering, View};
 use crate::tensor::row_major_slice;
@@ -53,16 +53,19 @@ impl Tile {
     }
 
     /// What a stored product costs with its share of the loads and of the arithmetic that is not stored, in units of a
-    /// multiply-add. A vec4 load is counted as 100 of them: they cost as much as 100 to 200 on lavapipe.
+    /// multiply-add. A vec4 load is counted as 100 of them: they cost as much as 100 to 200 on lavapipe. Strips of 8 pixels
+    /// must win by 8 %: where a network takes strips of 7 only, there are fewer pipelines to compile.
     pub fn cost(&self, shape: &ConvShape) -> f64 {
         const LOAD: f64 = 100.0;
+        const ANOTHER_PIPELINE: f64 = 1.08;
         let loads = self.columns() + self.taps * self.channels / LANES;
         let products = 4 * self.taps * self.pixels * self.channels;
         let computed =
             self.strips(shape).next_multiple_of(LANES) * self.pixels * shape.out_c.next_multiple_of(self.channels);
         let stored = shape.batch * shape.out[0] * shape.out[1] * shape.out_c;
         let padding = computed as f64 / stored.max(1) as f64;
-        padding * (1.0 + LOAD * loads as f64 / products as f64)
+        let another = if self.pixels == 8 { ANOTHER_PIPELINE } else { 1.0 };
+        another * padding * (1.0 + LOAD * loads as f64 / products as f64)
     }
 
     /// Neighbouring columns of the input that a strip reads at a time.
@@ -85,7 +88,7 @@ impl Tile {
     pub fn loop_iterations(&self, shape: &ConvShape) -> u64 {
         let [k_h, k_w] = shape.window.kernel.map(|size| size as u64);
         let blocks = (shape.in_c / shape.groups).div_ceil(4) as u64;
-        k_h * (1 + k_w.div_ceil(self.taps as u64) * (1 + blocks)) + 1
+        k_h * (1 + k_w.div_ceil(self.taps as u64) * (1 + blocks)) + 2 + self.channels as u64 / 4
     }
 
     /// Workgroups that cover so many output channels.
@@ -104,7 +107,7 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
         return Err("there is nothing to compute".to_string());
     }
     let shape = &shape.flattened();
-    let usual = epilogue::is_usual(&epilogue.activation.parts());
+    let usual = parts::is_usual(&parts::by_four(&epilogue.activation, false));
     let fits = |tile: &&Tile| {
         tile.fits(shape)
             && (usual || **tile == SMALLEST)
@@ -251,11 +254,23 @@ fn main(
         }
     }
     wgsl.line(format_args!("                weight_at += {}u;\n            }}\n        }}\n    }}", taps * channels));
-    for (pixel, four) in grid(pixels, channels / 4) {
-        let sums: Vec<String> = (0..4).map(|i| format!("sum_{pixel}_{}", four * 4 + i)).collect();
-        let block = format!("p.first_c / 4u + block * {}u + {four}u", channels / 4);
-        wgsl.line(format_args!("    store_pixel(vec4<f32>({}), at, {block}, {pixel}u);", sums.join(", ")));
+    // A loop over the channels, and a choice among their sums: written out, the stores take longer to compile than the rest.
+    let fours = channels / 4;
+    wgsl.line(format_args!(
+        "    for (var four = 0u; four < {fours}u; four++) {{
+        let out_block = p.first_c / 4u + block * {fours}u + four;
+        let bias = biases_of(out_block);"
+    ));
+    for pixel in 0..pixels {
+        let sums = |four: usize| {
+            let sums: Vec<String> = (0..4).map(|i| format!("sum_{pixel}_{}", four * 4 + i)).collect();
+            format!("vec4<f32>({})", sums.join(", "))
+        };
+        let chosen =
+            (1..fours).fold(sums(0), |chosen, four| format!("select({chosen}, {}, four == {four}u)", sums(four)));
+        wgsl.line(format_args!("        store_pixel(bias + {chosen}, at, out_block, {pixel}u);"));
     }
+    wgsl.line(format_args!("    }}"));
     wgsl.line(format_args!("}}"));
     wgsl.into_string()
 }
@@ -264,7 +279,7 @@ fn main(
 pub static CONV_SUBGROUP: Kernel = Kernel {
     name: "conv_subgroup",
     source: include_str!("../../../shaders/conv_subgroup.wgsl"),
-    includes: &epilogue::INCLUDES_BY_FOUR,
+    includes: &parts::INCLUDES_BY_FOUR,
     params: super::ConvParams::FIELDS,
     combinations,
 };
@@ -273,8 +288,8 @@ pub static CONV_SUBGROUP: Kernel = Kernel {
 fn combinations() -> Vec<Vec<Part>> {
     let mut all = Vec::new();
     for tile in &TILES {
-        for parts in epilogue::by_four_combinations() {
-            if *tile == SMALLEST || epilogue::is_usual(&parts) {
+        for parts in parts::by_four_combinations() {
+            if *tile == SMALLEST || parts::is_usual(&parts) {
                 all.push([parts, vec![tile.part()]].concat());
             }
         }
