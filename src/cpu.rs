@@ -4,6 +4,7 @@ use crate::error::{Error, Result, escape};
 use crate::graph::{Graph, Node, ValueId};
 use crate::tensor::{Real, Tensor};
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -53,7 +54,7 @@ impl<'g, T: Real> Session<'g, T> {
             let results = node.op.reference(&borrowed).map_err(|problem| problem.at(&node.name))?;
             observe(node, &results)?;
             for (&id, result) in node.outputs.iter().zip(results) {
-                values.insert(id, result);
+                values.insert(id, Cow::Owned(result));
             }
             for id in dead {
                 values.remove(id);
@@ -67,12 +68,12 @@ impl<'g, T: Real> Session<'g, T> {
         self.graph.outputs.iter().map(output).collect()
     }
 
-    fn value<'a>(&self, values: &'a HashMap<ValueId, Tensor<T>>, id: ValueId) -> Option<Argument<'a, T>> {
-        let computed = values.get(&id).map(Argument::Computed);
+    fn value<'a>(&self, values: &'a HashMap<ValueId, Cow<'_, Tensor<T>>>, id: ValueId) -> Option<Argument<'a, T>> {
+        let computed = values.get(&id).map(|tensor| Argument::Computed(tensor));
         computed.or_else(|| self.graph.value(id).constant.as_ref().map(|tensor| Argument::Constant(convert(tensor))))
     }
 
-    fn bind(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<HashMap<ValueId, Tensor<T>>> {
+    fn bind<'a>(&self, inputs: &[(&str, &'a Tensor<T>)]) -> Result<HashMap<ValueId, Cow<'a, Tensor<T>>>> {
         let name_of = |id: &ValueId| self.graph.value(*id).name.as_str();
         if let Some((unknown, _)) =
             inputs.iter().find(|(name, _)| !self.graph.inputs.iter().any(|id| name_of(id) == *name))
@@ -93,7 +94,7 @@ impl<'g, T: Real> Session<'g, T> {
                     given.kind, value.ty, value.ty.kind
                 )));
             }
-            values.insert(id, (*tensor).clone());
+            values.insert(id, Cow::Borrowed(*tensor));
         }
         Ok(values)
     }
