@@ -34,7 +34,8 @@ impl<'g, T: Real> Session<'g, T> {
     /// [`Error::Usage`] where an input is missing, unknown or of another shape than the graph was bound to;
     /// [`Error::Invalid`] where a node cannot compute what it was given.
     pub fn run(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<Vec<(String, Tensor<T>)>> {
-        self.run_observed(inputs, &mut |_, _| Ok(()))
+        // On a thread of the pool, so that no operator has to wake one and to wait for it.
+        rayon::scope(|_| self.run_observed(inputs, &mut |_, _| Ok(())))
     }
 
     /// The same; each node is shown with its outputs as soon as they are computed.
