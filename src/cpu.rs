@@ -4,6 +4,7 @@ use crate::error::{Error, Result, escape};
 use crate::graph::{Graph, Node, ValueId};
 use crate::tensor::{Real, Tensor};
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -33,7 +34,8 @@ impl<'g, T: Real> Session<'g, T> {
     /// [`Error::Usage`] where an input is missing, unknown or of another shape than the graph was bound to;
     /// [`Error::Invalid`] where a node cannot compute what it was given.
     pub fn run(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<Vec<(String, Tensor<T>)>> {
-        self.run_observed(inputs, &mut |_, _| Ok(()))
+        // On a thread of the pool, so that no operator has to wake one and to wait for it.
+        rayon::scope(|_| self.run_observed(inputs, &mut |_, _| Ok(())))
     }
 
     /// The same; each node is shown with its outputs as soon as they are computed.
@@ -53,7 +55,7 @@ impl<'g, T: Real> Session<'g, T> {
             let results = node.op.reference(&borrowed).map_err(|problem| problem.at(&node.name))?;
             observe(node, &results)?;
             for (&id, result) in node.outputs.iter().zip(results) {
-                values.insert(id, result);
+                values.insert(id, Cow::Owned(result));
             }
             for id in dead {
                 values.remove(id);
@@ -67,12 +69,12 @@ impl<'g, T: Real> Session<'g, T> {
         self.graph.outputs.iter().map(output).collect()
     }
 
-    fn value<'a>(&self, values: &'a HashMap<ValueId, Tensor<T>>, id: ValueId) -> Option<Argument<'a, T>> {
-        let computed = values.get(&id).map(Argument::Computed);
+    fn value<'a>(&self, values: &'a HashMap<ValueId, Cow<'_, Tensor<T>>>, id: ValueId) -> Option<Argument<'a, T>> {
+        let computed = values.get(&id).map(|tensor| Argument::Computed(tensor));
         computed.or_else(|| self.graph.value(id).constant.as_ref().map(|tensor| Argument::Constant(convert(tensor))))
     }
 
-    fn bind(&self, inputs: &[(&str, &Tensor<T>)]) -> Result<HashMap<ValueId, Tensor<T>>> {
+    fn bind<'a>(&self, inputs: &[(&str, &'a Tensor<T>)]) -> Result<HashMap<ValueId, Cow<'a, Tensor<T>>>> {
         let name_of = |id: &ValueId| self.graph.value(*id).name.as_str();
         if let Some((unknown, _)) =
             inputs.iter().find(|(name, _)| !self.graph.inputs.iter().any(|id| name_of(id) == *name))
@@ -93,7 +95,7 @@ impl<'g, T: Real> Session<'g, T> {
                     given.kind, value.ty, value.ty.kind
                 )));
             }
-            values.insert(id, (*tensor).clone());
+            values.insert(id, Cow::Borrowed(*tensor));
         }
         Ok(values)
     }

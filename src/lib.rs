@@ -29,6 +29,7 @@ pub mod plan;
 pub mod random;
 pub mod report;
 pub mod selftest;
+pub mod simd;
 pub mod special_values;
 pub mod suite;
 pub mod tensor;

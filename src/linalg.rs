@@ -1,43 +1,42 @@
 //! Matrix products on the CPU: a safe face on the `gemm` crate.
 
 use crate::tensor::Real;
+use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// A matrix inside a slice: element (i, j) is `data[i * rows + j * columns]`.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a, T> {
-    /// Where its elements lie.
-    pub data: &'a [T],
-    /// Elements from one row to the next.
-    pub row_stride: usize,
-    /// Elements from one column to the next.
-    pub column_stride: usize,
+/// How many threads may work on one product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling one: its caller has given each thread products of its own.
+    One,
+    /// All of the rayon pool, where the product is worth waking them for.
+    All,
 }
 
-impl<T> Matrix<'_, T> {
-    fn holds(&self, rows: usize, columns: usize) -> bool {
-        rows == 0 || columns == 0 || (rows - 1) * self.row_stride + (columns - 1) * self.column_stride < self.data.len()
-    }
-}
-
-/// `c[i * row_stride + j] (+)= sum over k of a[i, k] * b[k, j]`, for an m by k matrix `a` and a k by n matrix `b`,
-/// on all threads of the rayon pool. `accumulate` adds to what `c` holds.
+/// Row-major elements as a matrix.
 ///
 /// # Panics
-/// Where a matrix does not hold the sizes given: a bug in the caller.
-pub fn matmul<T: Real>(
-    [m, n, k]: [usize; 3],
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    c: &mut [T],
-    row_stride: usize,
-    accumulate: bool,
-) {
-    assert!(a.holds(m, k) && b.holds(k, n), "an operand is smaller than its sizes");
-    assert!(m == 0 || n == 0 || (m - 1) * row_stride + n <= c.len(), "the product is larger than its destination");
-    assert!(row_stride >= n || m <= 1, "rows of the product overlap");
-    // Small products are not worth waking the other threads for.
-    let threads = if m * n * k < 1 << 16 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
-    // SAFETY: the assertions above keep every access inside the three slices, and rows of `c` do not overlap.
+/// Where they are not rows times columns: a bug in the caller.
+pub fn matrix<T>([rows, columns]: [usize; 2], elements: &[T]) -> ArrayView2<'_, T> {
+    ArrayView2::from_shape((rows, columns), elements).expect("as many elements as rows times columns")
+}
+
+/// `c = a b`; what `c` held is lost.
+///
+/// # Panics
+/// Where the sizes do not fit each other: a bug in the caller.
+pub fn matmul<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut c: ArrayViewMut2<'_, T>, threads: Threads) {
+    let ((m, k), n) = (a.dim(), b.ncols());
+    assert!(b.nrows() == k && c.dim() == (m, n), "{:?} by {:?} is not {:?}", a.dim(), b.dim(), c.dim());
+    let worth_waking = m * n * k >= 1 << 16;
+    let parallelism = match threads {
+        Threads::All if worth_waking => gemm::Parallelism::Rayon(0),
+        _ => gemm::Parallelism::None,
+    };
+    let strides = |strides: &[isize]| (strides[1], strides[0]);
+    let ((a_column, a_row), (b_column, b_row)) = (strides(a.strides()), strides(b.strides()));
+    let (c_column, c_row) = strides(c.strides());
+    // SAFETY: the assertion above and the views themselves keep every access inside the three arrays; `c` is borrowed for
+    // writing, and no two elements of such a view share a place.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -45,21 +44,21 @@ pub fn matmul<T: Real>(
             n,
             k,
             c.as_mut_ptr(),
-            1,
-            row_stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
+            c_column,
+            c_row,
+            false,
+            a.as_ptr(),
+            a_column,
+            a_row,
+            b.as_ptr(),
+            b_column,
+            b_row,
             T::one(),
             T::one(),
             false,
             false,
             false,
-            threads,
+            parallelism,
         );
     }
 }
@@ -67,15 +66,15 @@ pub fn matmul<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{Array2, array, s};
 
     #[test]
-    fn a_product_of_transposed_operands_adds_to_its_destination() {
-        let a = [1.0, 3.0, 2.0, 4.0]; // [[1, 2], [3, 4]], column by column
-        let b = [5.0, 6.0, 7.0, 8.0];
-        let mut c = [1.0; 4];
-        let a = Matrix { data: &a, row_stride: 1, column_stride: 2 };
-        let b = Matrix { data: &b, row_stride: 2, column_stride: 1 };
-        matmul([2, 2, 2], a, b, &mut c, 2, true);
-        assert_eq!(c, [20.0, 23.0, 44.0, 51.0]);
+    fn a_product_of_transposed_operands_fills_a_part_of_a_matrix() {
+        let (a, b) = (array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0], [7.0, 8.0]]);
+        for threads in [Threads::One, Threads::All] {
+            let mut c = Array2::from_elem((2, 4), 9.0);
+            matmul(a.t(), b.view(), c.slice_mut(s![.., 1..3]), threads);
+            assert_eq!(c, array![[9.0, 19.0, 22.0, 9.0], [9.0, 43.0, 50.0, 9.0]]);
+        }
     }
 }

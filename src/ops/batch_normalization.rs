@@ -1,13 +1,15 @@
 //! Batch normalization with the statistics of training: an affine map of each channel.
 
+use super::finish::{Channel, Finish};
 use super::{Activation, Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
-use ndarray::{ArrayD, IxDyn, Zip};
+use ndarray::{ArrayD, Zip};
+use rayon::prelude::*;
 
 /// `activation(scale[c] * (x[n, c, ..] - mean[c]) / sqrt(variance[c] + epsilon) + bias[c])`.
 ///
@@ -59,11 +61,10 @@ impl BatchNormalization {
 }
 
 /// `[c]` shaped to broadcast over `[n, c, ..]`.
-fn along_channels<T: Real>(values: &[f64], rank: usize) -> OpResult<ArrayD<T>> {
+fn along_channels(values: &[f64], rank: usize) -> OpResult<ArrayD<f64>> {
     let mut shape = vec![1; rank];
     shape[1] = values.len();
-    ArrayD::from_shape_vec(IxDyn(&shape), values.iter().map(|&v| T::of(v)).collect())
-        .map_err(|e| super::Problem::Invalid(e.to_string()))
+    Ok(array(&shape, values.to_vec())?)
 }
 
 uniform! {
@@ -98,10 +99,14 @@ impl Operator for BatchNormalization {
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
         let x = required(inputs, 0)?.as_real()?;
         let map = self.statistics(inputs)?;
-        let factor: ArrayD<T> = along_channels(&map.factor, x.ndim())?;
-        let offset: ArrayD<T> = along_channels(&map.offset, x.ndim())?;
-        let apply = |&x: &T, &factor: &T, &offset: &T| self.activation.apply(x * factor + offset, T::zero());
-        Ok(vec![Tensor::Real(Zip::from(x).and_broadcast(&factor).and_broadcast(&offset).map_collect(apply))])
+        let channel = |(&f, &o): (&f64, &f64)| Channel { factor: T::of(f), offset: T::of(o), slope: T::zero() };
+        let channels = map.factor.iter().zip(&map.offset).map(channel).collect();
+        let pixels = x.shape()[2..].iter().product::<usize>().max(1);
+        let finish = Finish { channels, pixels, residual: None, activation: self.activation };
+        let mut values = row_major_slice(x).into_owned();
+        let planes = values.par_chunks_mut(pixels).enumerate();
+        planes.for_each(|(plane, values)| finish.apply(plane * pixels, values));
+        Ok(vec![Tensor::real(x.shape(), values)?])
     }
 
     /// Factor and offset are each rounded once on their way to the device, and so are the product and the sum.

@@ -5,7 +5,7 @@ use super::{Inputs, OpResult, Operator, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
-use crate::tensor::{Real, Tensor, TensorType, array};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 
 /// Inputs of equal shape but for `axis`, one after another. Source: ONNX, operator Concat.
 #[derive(Debug, Clone)]
@@ -43,11 +43,12 @@ impl Concat {
 /// Elements of all parts, joined in runs that are contiguous in each.
 fn join<E: Clone>(parts: &[&ndarray::ArrayD<E>], axis: usize, shape: &[usize]) -> OpResult<ndarray::ArrayD<E>> {
     let outer: usize = shape[..axis].iter().product();
+    let parts: Vec<_> = parts.iter().map(|part| row_major_slice(part)).collect();
     let mut data = Vec::with_capacity(shape.iter().product());
     for index in 0..outer {
-        for part in parts {
-            let run = part.len() / outer.max(1);
-            data.extend(part.iter().skip(index * run).take(run).cloned());
+        for part in &parts {
+            let run = part.len() / outer;
+            data.extend_from_slice(&part[index * run..][..run]);
         }
     }
     Ok(array(shape, data)?)

@@ -17,12 +17,13 @@ pub(crate) use row_major::loop_iterations;
 pub(super) use row_major::lower_slices;
 
 use super::epilogue::{parts, slot};
+use super::finish::Finish;
 use super::pool::PoolParams;
 use super::window::Window;
 use super::{Inputs, OpResult, Operator, Problem, im2col, image_shape, invalid, line};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::tensor::{Real, Tensor, TensorType};
 use crate::uniform;
 use ndarray::ArrayD;
 
@@ -104,12 +105,6 @@ pub(super) fn positive(name: &str, value: i64) -> OpResult<usize> {
     usize::try_from(value).ok().filter(|&v| v > 0).ok_or_else(|| Problem::Invalid(format!("{name} is {value}")))
 }
 
-/// A convolution's plain sums, `[n, oc, oy, ox]`.
-fn sums<T: Real>(shape: &ConvShape, input: &ArrayD<T>, weights: &ArrayD<T>) -> OpResult<ArrayD<T>> {
-    let (input, weights) = (row_major_slice(input), row_major_slice(weights));
-    Ok(array(&shape.output(), im2col::conv(shape, &input, &weights))?)
-}
-
 impl Operator for Conv {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
         let shape = self.shape(inputs)?;
@@ -118,12 +113,15 @@ impl Operator for Conv {
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
         let shape = self.shape_of(inputs)?;
-        self.epilogue.reference(inputs, |image, filters| sums(&shape, image, filters))
+        let sums = |image: &[T], filters: &[T], finish: &Finish<'_, T>| im2col::conv(&shape, image, filters, finish);
+        self.epilogue.reference(inputs, shape.output(), sums)
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let shape = self.shape_of(inputs)?;
-        self.epilogue.error_bound(inputs, errors, shape.terms(), |image, filters| sums(&shape, image, filters))
+        let sums =
+            |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| im2col::conv(&shape, image, filters, finish);
+        self.epilogue.error_bound(inputs, errors, shape.output(), shape.terms(), sums)
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

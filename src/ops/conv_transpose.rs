@@ -2,14 +2,16 @@
 
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{Epilogue, parts, slot};
+use super::finish::Finish;
 use super::window::{self, AutoPad, Pads, Window};
 use super::{Inputs, OpResult, Operator, image_shape, invalid, line};
 use crate::kernels::Kernel;
-use crate::linalg::{Matrix, matmul};
+use crate::linalg::{Threads, matmul, matrix};
 use crate::onnx::OnnxNode;
 use crate::plan::{Lowering, Packing};
-use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
-use ndarray::ArrayD;
+use crate::tensor::{Real, Tensor, TensorType, row_major_slice};
+use ndarray::{Array2, ArrayD, Axis};
+use rayon::prelude::*;
 
 /// `out[n, oc, iy * stride + ky * dilation - pad, ..] += in[n, ic, iy, ix] * w[ic, oc, ky, kx]`, then the epilogue.
 ///
@@ -105,40 +107,47 @@ fn share(full: [usize; 2], wanted: [usize; 2], auto_pad: AutoPad) -> OpResult<(P
     Ok((Pads { top: begin[0], left: begin[1], bottom: end[0], right: end[1] }, wanted))
 }
 
-/// The plain sums: filters times pixels as one matrix product, then each column spread over the output.
-fn sums<T: Real>(shape: &ConvShape, input: &ArrayD<T>, weights: &ArrayD<T>) -> OpResult<ArrayD<T>> {
-    let (input, weights) = (row_major_slice(input), row_major_slice(weights));
+/// The finished sums: filters times pixels as one matrix product, then each column spread over the output.
+fn conv_transpose<T: Real>(shape: &ConvShape, input: &[T], weights: &[T], finish: &Finish<'_, T>) -> Vec<T> {
     let [in_pixels, out_pixels] = [shape.image, shape.out].map(|[h, w]| h * w);
     let (in_c, out_c) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
-    let rows = out_c * shape.window.kernel[0] * shape.window.kernel[1];
+    let taps = shape.window.kernel[0] * shape.window.kernel[1];
+    let rows = out_c * taps;
     let mut output = vec![T::zero(); shape.batch * shape.out_c * out_pixels];
-    let mut columns = vec![T::zero(); rows * in_pixels];
-    for n in 0..shape.batch {
-        for group in 0..shape.groups {
-            let filters = &weights[group * in_c * rows..][..in_c * rows];
-            let image = &input[(n * shape.in_c + group * in_c) * in_pixels..][..in_c * in_pixels];
-            let filters = Matrix { data: filters, row_stride: 1, column_stride: rows };
-            let image = Matrix { data: image, row_stride: in_pixels, column_stride: 1 };
-            matmul([rows, in_pixels, in_c], filters, image, &mut columns, in_pixels, false);
-            let sums = &mut output[(n * shape.out_c + group * out_c) * out_pixels..][..out_c * out_pixels];
-            spread(shape, &columns, sums);
-        }
+    if output.is_empty() {
+        return output;
     }
-    Ok(array(&shape.output(), output)?)
+    let mut columns = Array2::zeros((rows, in_pixels));
+    for at in 0..shape.batch * shape.groups {
+        let filters = &weights[at % shape.groups * in_c * rows..][..in_c * rows];
+        let image = &input[at * in_c * in_pixels..][..in_c * in_pixels];
+        matmul(
+            matrix([in_c, rows], filters).reversed_axes(),
+            matrix([in_c, in_pixels], image),
+            columns.view_mut(),
+            Threads::All,
+        );
+        let planes = output.par_chunks_mut(out_pixels).skip(at * out_c).zip(columns.axis_chunks_iter(Axis(0), taps));
+        planes.enumerate().for_each(|(oc, (sums, columns))| {
+            for (tap, column) in columns.rows().into_iter().enumerate() {
+                spread(shape, tap, column.as_slice().expect("rows are contiguous"), sums);
+            }
+            finish.apply((at * out_c + oc) * out_pixels, sums);
+        });
+    }
+    output
 }
 
-fn spread<T: Real>(shape: &ConvShape, columns: &[T], sums: &mut [T]) {
-    let [k_h, k_w] = shape.window.kernel;
-    let ([h, w], out) = (shape.image, shape.out);
-    for (row, column) in columns.chunks(h * w).enumerate() {
-        let (oc, k) = (row / (k_h * k_w), [row / k_w % k_h, row % k_w]);
-        let plane = &mut sums[oc * out[0] * out[1]..][..out[0] * out[1]];
-        for (pixel, &value) in column.iter().enumerate() {
-            // The same relation as a convolution's, with the roles of input and output exchanged.
-            if let Some(at) = window::inside(shape.window.source([pixel / w, pixel % w], k), out) {
-                plane[at] += value;
-            }
-        }
+/// Adds what each input pixel gives through one tap to the output pixel that it reaches.
+fn spread<T: Real>(shape: &ConvShape, tap: usize, column: &[T], sums: &mut [T]) {
+    let ([h, w], [out_h, out_w], window) = (shape.image, shape.out, &shape.window);
+    let [ky, kx] = [tap / window.kernel[1], tap % window.kernel[1]];
+    // The same relation as a convolution's, with the roles of input and output exchanged.
+    let ((ys, first_y), (xs, first_x)) = (window.seen(0, ky, out_h, h), window.seen(1, kx, out_w, w));
+    for (turn, y) in ys.enumerate() {
+        let line = &mut sums[(first_y + turn * window.stride[0]) * out_w..][..out_w];
+        let reached = line[first_x.min(out_w)..].iter_mut().step_by(window.stride[1]);
+        reached.zip(&column[y * w..][xs.clone()]).for_each(|(sum, &value)| *sum += value);
     }
 }
 
@@ -159,12 +168,15 @@ impl Operator for ConvTranspose {
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
         let shape = self.shape_of(inputs)?;
-        self.epilogue.reference(inputs, |image, filters| sums(&shape, image, filters))
+        let sums = |image: &[T], filters: &[T], finish: &Finish<'_, T>| conv_transpose(&shape, image, filters, finish);
+        self.epilogue.reference(inputs, shape.output(), sums)
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let shape = self.shape_of(inputs)?;
-        self.epilogue.error_bound(inputs, errors, shape.terms(), |image, filters| sums(&shape, image, filters))
+        let sums =
+            |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| conv_transpose(&shape, image, filters, finish);
+        self.epilogue.error_bound(inputs, errors, shape.output(), shape.terms(), sums)
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

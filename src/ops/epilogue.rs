@@ -4,10 +4,13 @@
 pub(super) mod parts;
 
 use super::batch_normalization::{BatchNormalization, PerChannel};
-use super::{Activation, Inputs, OpResult, Pool, optional, required};
+use super::finish::{Channel, Finish};
+use super::{Activation, Inputs, OpResult, Pool, Problem, optional, required};
 use crate::bound::{flush_of_products, gamma, largest};
-use crate::tensor::{Real, Tensor, TensorType};
-use ndarray::{ArrayD, IxDyn, Zip};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use ndarray::{ArrayD, IxDyn};
+use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Input slots of the operators with an epilogue.
 pub mod slot {
@@ -69,33 +72,38 @@ impl Epilogue {
         Ok(TensorType::real(stored.to_vec()))
     }
 
-    /// The whole operator, from what makes plain sums `[n, c, h, w]` of an image and filters.
+    /// The whole operator, from what makes finished sums of a shape `[n, c, h, w]` of an image and filters, all row-major.
     pub fn reference<T: Real>(
         &self,
         inputs: &Inputs<T>,
-        sums: impl Fn(&ArrayD<T>, &ArrayD<T>) -> OpResult<ArrayD<T>>,
+        shape: [usize; 4],
+        sums: impl Fn(&[T], &[T], &Finish<'_, T>) -> Vec<T>,
     ) -> OpResult<Vec<Tensor<T>>> {
         let [image, filters] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
-        let sums = sums(image, filters)?;
-        let activated = self.activate(self.before_activation(sums, inputs)?, &slope(inputs)?);
+        let residual = residual(inputs)?;
+        let finish = self.finish(inputs, shape, residual.as_deref())?;
+        let finished = array(&shape, sums(&row_major_slice(image), &row_major_slice(filters), &finish))?;
         Ok(vec![Tensor::Real(match &self.pool {
-            Some(pool) => pool.apply(&activated),
-            None => activated,
+            Some(pool) => pool.apply(&finished),
+            None => finished,
         })])
     }
 
-    fn before_activation<T: Real>(&self, mut sums: ArrayD<T>, inputs: &Inputs<T>) -> OpResult<ArrayD<T>> {
-        let PerChannel { factor, offset } = self.per_channel(inputs, sums.shape()[1])?;
-        if self.batch_norm.is_some() {
-            sums *= &along_channels::<T>(&factor);
-        }
-        if offset.iter().any(|&offset| offset != 0.0) {
-            sums += &along_channels::<T>(&offset);
-        }
-        if let Some(residual) = optional(inputs, slot::RESIDUAL) {
-            sums += residual.as_real()?;
-        }
-        Ok(sums)
+    fn finish<'a, T: Real>(
+        &self,
+        inputs: &Inputs<T>,
+        [_, channels, h, w]: [usize; 4],
+        residual: Option<&'a [T]>,
+    ) -> OpResult<Finish<'a, T>> {
+        let PerChannel { factor, offset } = self.per_channel(inputs, channels)?;
+        let slope = match optional(inputs, slot::SLOPE) {
+            Some(slope) => slope.as_real()?.iter().copied().collect(),
+            None => vec![T::zero(); channels],
+        };
+        let channels = factor.iter().zip(&offset).zip(slope);
+        let channels =
+            channels.map(|((&f, &o), slope)| Channel { factor: T::of(f), offset: T::of(o), slope }).collect();
+        Ok(Finish { channels, pixels: h * w, residual, activation: self.activation })
     }
 
     /// Bias and batch normalization in one: `factor[c] * sum + offset[c]`.
@@ -114,67 +122,61 @@ impl Epilogue {
         Ok(PerChannel { factor: map.factor, offset })
     }
 
-    fn activate<T: Real>(&self, mut values: ArrayD<T>, slope: &ArrayD<T>) -> ArrayD<T> {
-        if self.activation != Activation::Identity {
-            Zip::from(&mut values).and_broadcast(slope).par_for_each(|x, &slope| *x = self.activation.apply(*x, slope));
-        }
-        values
-    }
-
     /// Carries the errors of image and residual to what is stored, and adds the rounding of plain sums of so many products
     /// and of all that follows. The magnitudes are the same sums of absolute values.
     pub fn error_bound(
         &self,
         inputs: &Inputs<f64>,
         errors: &[Option<&ArrayD<f64>>],
+        shape: [usize; 4],
         terms: usize,
-        sums: impl Fn(&ArrayD<f64>, &ArrayD<f64>) -> OpResult<ArrayD<f64>>,
+        sums: impl Fn(&[f64], &[f64], &Finish<'_, f64>) -> Vec<f64>,
     ) -> OpResult<ArrayD<f64>> {
-        let [image, filters] = [required(inputs, slot::INPUT)?.as_real()?, required(inputs, slot::WEIGHT)?.as_real()?];
-        let absolute = filters.mapv(f64::abs);
-        let mut magnitudes = sums(&image.mapv(f64::abs), &absolute)?;
-        let given = required(errors, slot::INPUT)?;
+        let absolute = |values: &[f64]| values.iter().map(|x| x.abs()).collect::<Vec<_>>();
+        let [image, filters] =
+            [slot::INPUT, slot::WEIGHT].map(|slot| required(inputs, slot)?.as_real().map_err(Problem::from));
+        let [image, filters] = [row_major_slice(image?), row_major_slice(filters?)];
+        let absolute_filters = absolute(&filters);
+        let residual = residual(inputs)?;
+        let finish = self.finish(inputs, shape, residual.as_deref())?;
+        let absolute_residual = residual.as_deref().map(absolute);
+        let magnitudes =
+            sums(&absolute(&image), &absolute_filters, &finish.of_magnitudes(absolute_residual.as_deref()));
+        let given = row_major_slice(required(errors, slot::INPUT)?);
         // An exact image, as every one is where layers are judged on their own, carries nothing.
         let is_exact = given.iter().all(|&error| error == 0.0);
-        let mut error = if is_exact { ArrayD::zeros(magnitudes.raw_dim()) } else { sums(given, &absolute)? };
-        let PerChannel { factor, offset } = self.per_channel(inputs, magnitudes.shape()[1])?;
-        let [factor, offset] =
-            [factor, offset].map(|values| along_channels(&values.iter().map(|x| x.abs()).collect::<Vec<_>>()));
-        error *= &factor;
-        magnitudes = magnitudes * &factor + &offset;
-        if let Some(residual) = optional(inputs, slot::RESIDUAL) {
-            magnitudes += &residual.as_real()?.mapv(f64::abs);
-        }
+        let mut error =
+            if is_exact { vec![0.0; magnitudes.len()] } else { sums(&given, &absolute_filters, &finish.of_errors()) };
         if let Some(residual_error) = optional(errors, slot::RESIDUAL) {
-            error += residual_error;
+            error.iter_mut().zip(residual_error).for_each(|(error, more)| *error += more);
         }
         // Beside the products: a batch normalization's factor in the filters, bias and residual.
         let gamma = gamma(terms + 3);
-        let flush = flush_of_products(terms + 2, [largest(image), largest(filters) * largest(&factor).max(1.0)]);
-        // What is rounded is what the device was given, errors and all.
-        error.zip_mut_with(&magnitudes, |error, &magnitude| *error += gamma * (magnitude + *error) + flush);
-        let before = self.before_activation(sums(image, filters)?, inputs)?;
-        let slope = slope(inputs)?;
-        Zip::from(&mut error)
-            .and(&before)
-            .and_broadcast(&slope)
-            .par_for_each(|error, &x, &slope| *error = self.activation.error_bound(x, slope, *error));
+        let factor = largest(finish.channels.iter().map(|channel| &channel.factor)).max(1.0);
+        let flush = flush_of_products(terms + 2, [largest(image.iter()), largest(filters.iter()) * factor]);
+        let mut values = sums(&image, &filters, &finish.before_activation());
+        let planes = error.par_chunks_mut(finish.pixels.max(1)).zip(magnitudes.par_chunks(finish.pixels.max(1)));
+        planes.zip(values.par_chunks_mut(finish.pixels.max(1))).enumerate().for_each(
+            |(plane, ((error, magnitudes), values))| {
+                let at = plane * finish.pixels;
+                let slope = finish.channel(at).slope;
+                for ((error, &magnitude), &x) in error.iter_mut().zip(magnitudes).zip(&*values) {
+                    // What is rounded is what the device was given, errors and all.
+                    let before = *error + gamma * (magnitude + *error) + flush;
+                    *error = self.activation.error_bound(x, slope, before);
+                }
+                finish.activate(at, values);
+            },
+        );
+        let error = array(&shape, error)?;
         match &self.pool {
-            Some(pool) => Ok(pool.carry(&self.activate(before, &slope), &error)),
+            Some(pool) => Ok(pool.carry(&array(&shape, values)?, &error)),
             None => Ok(error),
         }
     }
 }
 
-/// PRelu's slope for each channel, or a 0 that no other activation reads.
-fn slope<T: Real>(inputs: &Inputs<T>) -> OpResult<ArrayD<T>> {
-    let Some(slope) = optional(inputs, slot::SLOPE) else { return Ok(along_channels(&[0.0])) };
-    Ok(along_channels(&slope.as_real()?.iter().map(|x| x.f64()).collect::<Vec<_>>()))
-}
-
-/// `[c]` as `[1, c, 1, 1]`, which broadcasts over an image.
-fn along_channels<T: Real>(values: &[f64]) -> ArrayD<T> {
-    let values: ndarray::Array1<T> = values.iter().map(|&x| T::of(x)).collect();
-    let channels = values.len();
-    values.into_shape_with_order((1, channels, 1, 1)).expect("as many elements").into_dyn()
+/// The residual's elements, where there is one.
+fn residual<'a, T: Real>(inputs: &Inputs<'a, T>) -> OpResult<Option<Cow<'a, [T]>>> {
+    optional(inputs, slot::RESIDUAL).map(|residual| Ok(row_major_slice(residual.as_real()?))).transpose()
 }

@@ -4,12 +4,12 @@ use super::strided::{broadcast, broadcast_strides, vectors};
 use super::{Activation, Inputs, OpResult, Operator, invalid, optional, real_type, required, unsupported};
 use crate::bound::{flush_of_products, gamma, largest};
 use crate::kernels::Kernel;
-use crate::linalg::{Matrix, matmul};
+use crate::linalg::{Threads, matmul};
 use crate::onnx::OnnxNode;
 use crate::plan::{Lowering, Packing, View};
-use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major, row_major_slice};
 use crate::{part, uniform};
-use ndarray::{ArrayD, IxDyn, Zip};
+use ndarray::{ArrayD, ArrayView2, ArrayViewMut2, IxDyn, ShapeBuilder, Zip};
 
 /// `activation(alpha * a * b + beta * c)` for each pair of matrices in the batches, which broadcast.
 ///
@@ -118,6 +118,12 @@ fn oriented(rows: usize, columns: usize, transposed: bool) -> (usize, usize, [us
     if transposed { (columns, rows, [1, columns]) } else { (rows, columns, [columns, 1]) }
 }
 
+/// The matrix at the beginning of some elements.
+fn strided<T>(elements: &[T], [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> ArrayView2<'_, T> {
+    let shape = (rows, columns).strides((row, column));
+    ArrayView2::from_shape(shape, &elements[..rows * columns]).expect("strides of a matrix or of its transpose")
+}
+
 impl Sizes {
     fn shape(&self) -> Vec<usize> {
         [&self.batch[..], &[self.m, self.n]].concat()
@@ -135,13 +141,13 @@ impl Sizes {
                 .collect()
         };
         let pairs = starts(&self.a_batch, self.m * self.k).into_iter().zip(starts(&self.b_batch, self.k * self.n));
-        if !output.is_empty() {
+        // A sum of no products is 0 already.
+        if !output.is_empty() && self.k > 0 {
             for ((a_start, b_start), c) in pairs.zip(output.chunks_mut(self.m * self.n)) {
-                let [a_rows, a_columns] = self.a_strides;
-                let [b_rows, b_columns] = self.b_strides;
-                let a = Matrix { data: &a[a_start..], row_stride: a_rows, column_stride: a_columns };
-                let b = Matrix { data: &b[b_start..], row_stride: b_rows, column_stride: b_columns };
-                matmul([self.m, self.n, self.k], a, b, c, self.n, false);
+                let a = strided(&a[a_start..], [self.m, self.k], self.a_strides);
+                let b = strided(&b[b_start..], [self.k, self.n], self.b_strides);
+                let c = ArrayViewMut2::from_shape((self.m, self.n), c).expect("a chunk is a matrix");
+                matmul(a, b, c, Threads::All);
             }
         }
         Ok(array(&self.shape(), output)?)
@@ -185,8 +191,8 @@ impl Operator for MatMul {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let product =
-            self.sizes_of(inputs)?.product(required(inputs, A)?.as_real()?, required(inputs, B)?.as_real()?)?;
+        let sizes = self.sizes_of(inputs)?;
+        let product = sizes.product(required(inputs, A)?.as_real()?, required(inputs, B)?.as_real()?)?;
         let [alpha, beta] = [self.alpha, self.beta].map(|x| T::of(f64::from(x)));
         let mut sum = product;
         if alpha != T::one() {
@@ -195,8 +201,9 @@ impl Operator for MatMul {
         if let Some(c) = optional(inputs, C) {
             sum += &c.as_real()?.mapv(|c| beta * c);
         }
-        sum.mapv_inplace(|x| self.activation.apply(x, T::zero()));
-        Ok(vec![Tensor::Real(sum)])
+        let mut values = row_major(sum);
+        self.activation.apply_all(&mut values, T::zero());
+        Ok(vec![Tensor::real(&sizes.shape(), values)?])
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {

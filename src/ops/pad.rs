@@ -5,7 +5,7 @@ use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupporte
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType, array};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn};
 
@@ -83,11 +83,25 @@ impl Pad {
     }
 
     fn padded<E: Copy>(&self, input: &ArrayD<E>, constant: E, shape: &[usize]) -> OpResult<ArrayD<E>> {
-        let elements = ndarray::indices(IxDyn(shape)).into_iter().map(|index| {
-            let sources = (0..shape.len()).map(|axis| self.source(axis, index[axis], input.shape()[axis]));
-            sources.collect::<Option<Vec<usize>>>().map_or(constant, |at| input[&at[..]])
-        });
-        Ok(array(shape, elements.collect())?)
+        let sources: Vec<Vec<Option<usize>>> = shape
+            .iter()
+            .enumerate()
+            .map(|(axis, &size)| (0..size).map(|index| self.source(axis, index, input.shape()[axis])).collect())
+            .collect();
+        let Some((columns, rows)) = sources.split_last() else { return Ok(input.clone()) };
+        let (elements, strides) = (row_major_slice(input), row_major_strides(input.shape()));
+        let mut padded = Vec::with_capacity(shape.iter().product());
+        for index in ndarray::indices(IxDyn(&shape[..rows.len()])) {
+            let place = |(axis, row): (usize, &Vec<Option<usize>>)| Some(row[index[axis]]? * strides[axis] as usize);
+            let start = rows.iter().enumerate().map(place).sum::<Option<usize>>();
+            match start {
+                Some(start) => {
+                    padded.extend(columns.iter().map(|column| column.map_or(constant, |at| elements[start + at])));
+                }
+                None => padded.extend(std::iter::repeat_n(constant, columns.len())),
+            }
+        }
+        Ok(array(shape, padded)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Max and average pooling, alone or as the end of a convolution's epilogue.
 
-use super::window::{Window, inside};
+use super::lattice::Lattice;
+use super::window::Window;
 use super::{
     Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, epilogue::parts, image_shape, invalid,
     line, required, unsupported,
@@ -9,7 +10,7 @@ use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::{Layout, Lowering, View};
-use crate::tensor::{Real, Tensor, TensorType};
+use crate::tensor::{Real, Tensor, TensorType, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn};
 use rayon::prelude::*;
@@ -101,19 +102,55 @@ impl Pool {
 
     /// Pools an image batch that [`Pool::output_shape`] accepts.
     pub fn apply<T: Real>(&self, input: &ArrayD<T>) -> ArrayD<T> {
-        self.each_window(input, |plane, window| match self.kind {
-            PoolKind::Max => window.taps.iter().map(|&at| plane[at]).fold(T::neg_infinity(), maximum),
-            PoolKind::Average { .. } => window.taps.iter().map(|&at| plane[at]).sum::<T>() / T::of(window.count),
-        })
+        let &[n, c, h, w] = input.shape() else { unreachable!("an image has rank 4") };
+        let shape = self.output_shape([n, c, h, w]).expect("inference accepted this shape");
+        let [image, out] = [[h, w], [shape[2], shape[3]]];
+        let input = row_major_slice(input);
+        let mut output = vec![T::zero(); shape.iter().product()];
+        let lattice = Lattice::new(&self.window, image, out);
+        let [rows, columns] = [0, 1].map(|axis| self.counts(axis, image[axis], out[axis]));
+        let padding = match self.kind {
+            PoolKind::Max => T::neg_infinity(),
+            PoolKind::Average { .. } => T::zero(),
+        };
+        let each = output.par_chunks_mut((out[0] * out[1]).max(1)).enumerate();
+        each.for_each_init(
+            || lattice.room(padding),
+            |room, (plane, pooled)| {
+                let channel = &input[plane * h * w..][..h * w];
+                match self.kind {
+                    PoolKind::Max => lattice.fold(room, channel, padding, |_| maximum, pooled),
+                    PoolKind::Average { .. } => {
+                        lattice.fold(room, channel, padding, |_| |sum, x| sum + x, pooled);
+                        for (line, row) in pooled.chunks_mut(out[1]).zip(&rows) {
+                            line.iter_mut().zip(&columns).for_each(|(sum, column)| *sum /= T::of(row * column));
+                        }
+                    }
+                }
+            },
+        );
+        ArrayD::from_shape_vec(IxDyn(&shape), output).expect("one element for each window")
+    }
+
+    /// Along one axis, how many taps of the window count at each position: those inside the image, or inside the padded
+    /// image, beyond which a last window may hang.
+    fn counts(&self, axis: usize, image: usize, positions: usize) -> Vec<f64> {
+        let Window { pads, .. } = self.window;
+        let (before, after) = [(pads.top, pads.bottom), (pads.left, pads.right)][axis];
+        let counted = match self.kind {
+            PoolKind::Average { count_include_pad: true } => -(before as isize)..(image + after) as isize,
+            _ => 0..image as isize,
+        };
+        let taps = |o| (0..self.window.kernel[axis]).map(move |k| self.window.source([o; 2], [k; 2])[axis]);
+        (0..positions).map(|o| taps(o).filter(|source| counted.contains(source)).count() as f64).collect()
     }
 
     /// Carries the errors of an input to the pooled result: a maximum is off by no more than its worst element; a mean by
     /// the mean of the errors, its sum's rounding and its division's (5 U).
     pub fn carry(&self, input: &ArrayD<f64>, errors: &ArrayD<f64>) -> ArrayD<f64> {
-        let worst = |plane: &[f64], window: &InWindow| window.taps.iter().map(|&at| plane[at]).fold(0.0, maximum);
         match self.kind {
             // Two subnormal numbers may compare as equal.
-            PoolKind::Max => self.each_window(errors, worst) + FLUSH,
+            PoolKind::Max => self.apply(errors) + FLUSH,
             PoolKind::Average { .. } => {
                 let rounding = gamma(self.taps()) + 5.0 * U;
                 let mut carried = self.apply(errors);
@@ -124,43 +161,6 @@ impl Pool {
         }
     }
 
-    fn each_window<T: Real>(&self, input: &ArrayD<T>, reduce: impl Fn(&[T], &InWindow) -> T + Sync) -> ArrayD<T> {
-        let &[n, c, h, w] = input.shape() else { unreachable!("an image has rank 4") };
-        let shape = self.output_shape([n, c, h, w]).expect("inference accepted this shape");
-        let input = crate::tensor::row_major_slice(input);
-        let windows = self.windows([h, w], [shape[2], shape[3]]);
-        let mut output = vec![T::zero(); shape.iter().product()];
-        if !output.is_empty() {
-            output.par_chunks_mut(shape[2] * shape[3]).zip(input.par_chunks(h * w)).for_each(|(pooled, plane)| {
-                for (slot, window) in pooled.iter_mut().zip(&windows) {
-                    *slot = reduce(plane, window);
-                }
-            });
-        }
-        ArrayD::from_shape_vec(IxDyn(&shape), output).expect("one element for each window")
-    }
-
-    /// The elements of each window, by their place in the image: the same for every channel.
-    fn windows(&self, image: [usize; 2], out: [usize; 2]) -> Vec<InWindow> {
-        let [k_h, k_w] = self.window.kernel;
-        let padded = self.window.padded(image);
-        let mut windows = Vec::with_capacity(out[0] * out[1]);
-        for o in (0..out[0]).flat_map(|oy| (0..out[1]).map(move |ox| [oy, ox])) {
-            let sources = (0..k_h).flat_map(|ky| (0..k_w).map(move |kx| [ky, kx])).map(|k| self.window.source(o, k));
-            let taps: Vec<usize> = sources.clone().filter_map(|source| inside(source, image)).collect();
-            let pads = self.window.pads;
-            // A window that hangs over the padded image counts no more than lies within it.
-            let in_padded =
-                |[y, x]: [isize; 2]| inside([y + pads.top as isize, x + pads.left as isize], padded).is_some();
-            let count = match self.kind {
-                PoolKind::Average { count_include_pad: true } => sources.filter(|&source| in_padded(source)).count(),
-                _ => taps.len(),
-            };
-            windows.push(InWindow { taps, count: count as f64 });
-        }
-        windows
-    }
-
     /// The part that pools what the kernel before it computes.
     pub(super) fn store(&self) -> Part {
         match self.kind {
@@ -168,12 +168,6 @@ impl Pool {
             PoolKind::Average { .. } => STORE_AVERAGE,
         }
     }
-}
-
-/// One window's elements inside the image, and the divisor of their mean.
-struct InWindow {
-    taps: Vec<usize>,
-    count: f64,
 }
 
 /// The larger, or NaN where either is.

@@ -9,6 +9,9 @@ use crate::plan::{Layout, Lowering};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::ArrayD;
+use rayon::prelude::*;
+use std::iter::{Copied, StepBy, Take};
+use std::slice::Iter;
 
 /// What is made of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,18 +97,12 @@ impl Reduce {
         [&shape[..axes.start], &shape[axes.clone()], &shape[axes.end..]].map(|sizes| sizes.iter().product())
     }
 
-    fn apply<T: Real>(
-        &self,
-        input: &ArrayD<T>,
-        combine: impl Fn(&mut dyn Iterator<Item = T>) -> T,
-    ) -> OpResult<ArrayD<T>> {
+    fn apply<T: Real>(&self, input: &ArrayD<T>, combine: impl Fn(Row<'_, T>) -> T + Sync) -> OpResult<ArrayD<T>> {
         let [outer, row, inner] = self.split(input.shape());
         let data = row_major_slice(input);
-        let at = |o: usize, i: usize| (0..row).map(move |r| (o * row + r) * inner + i);
-        let reduced = (0..outer)
-            .flat_map(|o| (0..inner).map(move |i| (o, i)))
-            .map(|(o, i)| combine(&mut at(o, i).map(|index| data[index])))
-            .collect();
+        let from = |at: usize| &data[at / inner * row * inner + at % inner..];
+        let each = (0..outer * inner).into_par_iter();
+        let reduced = each.map(|at| combine(from(at).iter().step_by(inner).take(row).copied())).collect();
         Ok(array(&self.shape(input.shape()), reduced)?)
     }
 
@@ -115,16 +112,19 @@ impl Reduce {
     }
 }
 
-fn mean<T: Real>(values: &mut dyn Iterator<Item = T>) -> T {
-    let (sum, count) = values.fold((T::zero(), 0usize), |(sum, count), value| (sum + value, count + 1));
-    sum / T::of(count as f64)
+/// What becomes one number.
+type Row<'a, T> = Copied<Take<StepBy<Iter<'a, T>>>>;
+
+fn mean<T: Real>(values: Row<'_, T>) -> T {
+    let count = T::of(values.len() as f64);
+    values.sum::<T>() / count
 }
 
-fn largest<T: Real>(values: &mut dyn Iterator<Item = T>) -> T {
+fn largest<T: Real>(values: Row<'_, T>) -> T {
     values.fold(T::neg_infinity(), |most, value| if most.is_nan() || most >= value { most } else { value })
 }
 
-fn smallest<T: Real>(values: &mut dyn Iterator<Item = T>) -> T {
+fn smallest<T: Real>(values: Row<'_, T>) -> T {
     values.fold(T::infinity(), |least, value| if least.is_nan() || least <= value { least } else { value })
 }
 
@@ -174,10 +174,10 @@ impl Operator for Reduce {
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
         let input = required(inputs, 0)?.as_real()?;
         Ok(vec![Tensor::Real(match self.kind {
-            ReduceKind::Mean => self.apply(input, |row| mean(row))?,
+            ReduceKind::Mean => self.apply(input, mean)?,
             ReduceKind::Sum => self.apply(input, |row| row.sum())?,
-            ReduceKind::Max => self.apply(input, |row| largest(row))?,
-            ReduceKind::Min => self.apply(input, |row| smallest(row))?,
+            ReduceKind::Max => self.apply(input, largest)?,
+            ReduceKind::Min => self.apply(input, smallest)?,
         })])
     }
 
@@ -185,7 +185,7 @@ impl Operator for Reduce {
         let (input, error) = (required(inputs, 0)?.as_real()?, required(errors, 0)?);
         match self.kind {
             // Two subnormal numbers may compare as equal.
-            ReduceKind::Max | ReduceKind::Min => Ok(self.apply(error, |row| largest(row))? + FLUSH),
+            ReduceKind::Max | ReduceKind::Min => Ok(self.apply(error, largest)? + FLUSH),
             ReduceKind::Sum => {
                 let [_, row, _] = self.split(input.shape());
                 let magnitude = self.apply(&(input.mapv(f64::abs) + error), |row| row.sum())?;
@@ -195,8 +195,8 @@ impl Operator for Reduce {
                 let [_, row, _] = self.split(input.shape());
                 // The factor 1 / row is rounded, and so is the product with it.
                 let rounding = gamma(row) + 3.0 * U;
-                let magnitude = self.apply(&(input.mapv(f64::abs) + error), |row| mean(row))?;
-                Ok(self.apply(error, |row| mean(row))? + magnitude * rounding + 3.0 * FLUSH)
+                let magnitude = self.apply(&(input.mapv(f64::abs) + error), mean)?;
+                Ok(self.apply(error, mean)? + magnitude * rounding + 3.0 * FLUSH)
             }
         }
     }

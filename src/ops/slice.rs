@@ -4,7 +4,7 @@ use super::strided::{Walk, copy, row_major_strides};
 use super::{Inputs, OpResult, Operator, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType, array, each_kind};
+use crate::tensor::{Real, Tensor, TensorType, each_kind};
 
 /// What is taken of one dimension: `count` elements from `start` on, `step` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,18 @@ pub struct Range {
     pub start: usize,
     pub step: isize,
     pub count: usize,
+}
+
+impl Range {
+    /// The same as `ndarray` writes it, which counts backward steps from the end.
+    fn slice(&self) -> ndarray::Slice {
+        let start = self.start as isize;
+        let last = start + self.step * (self.count as isize - 1);
+        match self.count {
+            0 => ndarray::Slice::from(0..0),
+            _ => ndarray::Slice::new(start.min(last), Some(start.max(last) + 1), self.step),
+        }
+    }
 }
 
 /// One [`Range`] for each dimension. Source: ONNX, operator Slice.
@@ -118,15 +130,12 @@ impl Operator for Slice {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let shape: Vec<usize> = self.ranges.iter().map(|range| range.count).collect();
         let sliced = each_kind!(required(inputs, 0)?, source => {
-            let elements = ndarray::indices(ndarray::IxDyn(&shape)).into_iter().map(|index| {
-                let at: Vec<usize> = self.ranges.iter().enumerate()
-                    .map(|(axis, range)| (range.start as isize + range.step * index[axis] as isize) as usize)
-                    .collect();
-                source[&at[..]]
-            });
-            array(&shape, elements.collect())?
+            let mut view = source.view();
+            for (axis, range) in self.ranges.iter().enumerate() {
+                view.slice_axis_inplace(ndarray::Axis(axis), range.slice());
+            }
+            view.as_standard_layout().into_owned()
         });
         Ok(vec![sliced])
     }

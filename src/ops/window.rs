@@ -2,6 +2,7 @@
 
 use super::{OpResult, invalid, line};
 use crate::onnx::OnnxNode;
+use std::ops::Range;
 
 /// Rows and columns of padding on each side of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -111,6 +112,16 @@ impl Window {
         k_h.saturating_mul(line.saturating_add(1)).saturating_add(2)
     }
 
+    /// Along one axis, the positions at which tap `k` lies inside an image of `size` pixels, and the pixel under it at the
+    /// first of them.
+    pub fn seen(&self, axis: usize, k: usize, size: usize, positions: usize) -> (Range<usize>, usize) {
+        let (stride, before) = (self.stride[axis], [self.pads.top, self.pads.left][axis]);
+        let start = k * self.dilation[axis];
+        let first = before.saturating_sub(start).div_ceil(stride).min(positions);
+        let end = (before + size).saturating_sub(start).div_ceil(stride).clamp(first, positions);
+        (first..end, (first * stride + start).saturating_sub(before))
+    }
+
     /// The input row and column under tap `k` at output position `o`; either may lie in the padding.
     pub fn source(&self, o: [usize; 2], k: [usize; 2]) -> [isize; 2] {
         let before = [self.pads.top, self.pads.left];
@@ -119,10 +130,13 @@ impl Window {
     }
 }
 
-/// A pixel's place in its channel, or nothing where it lies outside the image.
-pub fn inside([y, x]: [isize; 2], [h, w]: [usize; 2]) -> Option<usize> {
-    let within = y >= 0 && x >= 0 && (y as usize) < h && (x as usize) < w;
-    within.then(|| y as usize * w + x as usize)
+/// Every `stride`th element of `from`, to all of `to`.
+pub(super) fn copy_strided<T: Copy>(from: &[T], stride: usize, to: &mut [T]) {
+    if stride == 1 {
+        to.copy_from_slice(&from[..to.len()]);
+    } else {
+        to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &from)| *to = from);
+    }
 }
 
 /// Turns `auto_pad` or explicit pads into four numbers: the only place where padding is decided.
