@@ -103,12 +103,13 @@ impl Gpu {
         }
     }
 
-    /// Compiles every variant of the plan that is not compiled yet. [`Gpu::load`] does so too; this one can be timed.
+    /// Compiles every variant of the plan that is not compiled yet, on all threads. [`Gpu::load`] does so too; this one can
+    /// be timed.
     ///
     /// # Errors
-    /// [`Error::Device`] names the first variant that naga or the driver rejects.
+    /// [`Error::Device`] names a variant that naga or the driver rejects.
     pub fn compile(&self, plan: &Plan) -> Result<()> {
-        plan.dispatches().try_for_each(|dispatch| self.pipelines.of(self, dispatch).map(drop))
+        self.pipelines.compile_all(self, plan.dispatches())
     }
 
     /// Makes a plan ready to run: compiles its variants, uploads its weights and builds its bindings, once.

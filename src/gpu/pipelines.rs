@@ -5,6 +5,7 @@ use super::faults::lock;
 use crate::error::Result;
 use crate::kernels::Variant;
 use crate::plan::Dispatch;
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -31,14 +32,24 @@ impl Pipelines {
 
     /// The pipeline that a dispatch needs.
     pub(super) fn of(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline> {
-        let key = (dispatch.variant.to_string(), dispatch.inputs.len());
-        let mut compiled = lock(&self.compiled);
-        if let Some(pipeline) = compiled.get(&key) {
+        let key = key(dispatch);
+        if let Some(pipeline) = lock(&self.compiled).get(&key) {
             return Ok(pipeline.clone());
         }
         let pipeline = self.compile(gpu, &dispatch.variant, dispatch.inputs.len())?;
-        compiled.insert(key, pipeline.clone());
+        lock(&self.compiled).insert(key, pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// Compiles what these dispatches need and nobody has compiled yet, on all threads.
+    pub(super) fn compile_all<'a>(&self, gpu: &Gpu, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<()> {
+        let mut missing: HashMap<(String, usize), &Dispatch> = HashMap::new();
+        {
+            let compiled = lock(&self.compiled);
+            let wanted = dispatches.map(|dispatch| (key(dispatch), dispatch));
+            missing.extend(wanted.filter(|(key, _)| !compiled.contains_key(key)));
+        }
+        missing.into_values().par_bridge().try_for_each(|dispatch| self.of(gpu, dispatch).map(drop))
     }
 
     fn compile(&self, gpu: &Gpu, variant: &Variant, inputs: usize) -> Result<Pipeline> {
@@ -74,6 +85,10 @@ impl Pipelines {
         let checked = self.checked || !variant.is_listed();
         if checked { device.create_shader_module(descriptor) } else { trusted(device, descriptor) }
     }
+}
+
+fn key(dispatch: &Dispatch) -> (String, usize) {
+    (dispatch.variant.to_string(), dispatch.inputs.len())
 }
 
 /// A module without run-time checks, which cost a third of the time of a tight loop on lavapipe and far more elsewhere.

@@ -27,6 +27,7 @@ pub(super) type Fed<'a> = (&'a Port, Cow<'a, [f32]>);
 
 impl Session {
     pub(super) fn load(gpu: &Gpu, plan: &Plan) -> Result<Self> {
+        gpu.compile(plan)?;
         let buffers = Buffers::allocate(gpu, plan)?;
         let steps = launch::prepare(gpu, plan, &buffers)?;
         let computed: Vec<_> = plan.outputs.iter().filter_map(computed).cloned().collect();

@@ -145,7 +145,7 @@ uniform! {
         k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, dilation_h: u32, dilation_w: u32,
         pad_top: i32, pad_left: i32, in_c_per_group: u32, out_c_per_group: u32,
         first_c: u32, count_c: u32, ic_begin: u32, ic_end: u32,
-        bias_at: u32, slope_at: u32, activation: u32, activation_a: f32, activation_b: f32, count: u32,
+        bias_at: u32, slope_at: u32, activation: u32, has_residual: u32, activation_a: f32, activation_b: f32, count: u32,
     }
 }
 
@@ -184,6 +184,7 @@ impl ConvParams {
             bias_at: bias_at as u32,
             slope_at: (bias_at + channels.len()) as u32,
             activation: parts::number(&epilogue.activation),
+            has_residual: 0,
             activation_a,
             activation_b,
             count: count as u32,

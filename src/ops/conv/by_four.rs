@@ -3,9 +3,10 @@
 use super::{ConvParams, ConvShape};
 use crate::kernels::Part;
 use crate::ops::OpResult;
-use crate::ops::epilogue::{Epilogue, slot};
+use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Lowering, View};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Numbers of one filter, its bias and its slope.
@@ -26,6 +27,12 @@ impl Bound {
     /// Bindings 2 and up.
     pub(super) fn inputs(&self, weights: View) -> Vec<View> {
         [self.input, weights].into_iter().chain(self.residual.iter().copied()).collect()
+    }
+
+    /// The same for a pipeline that runs with and without a residual: something is bound in its place.
+    pub(super) fn with_any_residual(&self) -> Bound {
+        let residual = vec![*self.residual.first().unwrap_or(&self.input)];
+        Bound { parts: parts::with_any_residual(&self.parts), residual, ..*self }
     }
 }
 
@@ -48,6 +55,16 @@ pub(super) fn with_pool(
         Some(pool) => pool.lower_by_four(node, shape.out, [stored, output]),
         None => Ok(()),
     }
+}
+
+/// Weights that a kernel reads block by block, each of them filled in by itself.
+pub(super) fn packed_blocks<B: Sync>(blocks: &[B], fill: impl Fn(&B, &mut Vec<f32>) + Sync) -> Vec<f32> {
+    let packed = |block: &B| {
+        let mut weights = Vec::new();
+        fill(block, &mut weights);
+        weights
+    };
+    blocks.par_iter().map(packed).collect::<Vec<_>>().concat()
 }
 
 /// Parameters of a kernel whose biases and slopes for a range of channels, as many as are `padded`, come after so many

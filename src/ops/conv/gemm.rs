@@ -256,23 +256,24 @@ fn pack(
     let in_c = shape.in_c / shape.groups;
     let width = tiling.tile.channels;
     let per_group = (shape.out_c / shape.groups).min(channels.len());
-    let mut packed = Vec::with_capacity(tiling.filters(shape) * tiling.channel_tiles(shape, channels.len()));
+    // The end of a block's group, its first channel, and its split.
+    let mut blocks: Vec<[usize; 3]> = Vec::new();
     for group in channels.clone().step_by(per_group) {
         let end = (group + per_group).min(channels.end);
-        for (first, split) in grid((end - group).div_ceil(width), tiling.splits) {
-            let first = group + first * width;
-            let blocks = split * tiling.blocks_per_split..((split + 1) * tiling.blocks_per_split).min(in_blocks(shape));
-            let begin = packed.len();
-            for (tap, block) in (0..k_h * k_w).flat_map(|tap| blocks.clone().map(move |block| (tap, block))) {
-                for (i, oc) in grid(CHANNELS, width) {
-                    let (ic, oc) = (block * CHANNELS + i, first + oc);
-                    let within = oc < end && ic < in_c;
-                    packed.push(if within { folded.weights[(oc * in_c + ic) * k_h * k_w + tap] } else { 0.0 });
-                }
-            }
-            packed.resize(begin + tiling.slabs(shape) * SLAB * CHANNELS * width, 0.0);
-        }
+        let of_group = grid((end - group).div_ceil(width), tiling.splits);
+        blocks.extend(of_group.map(|(tile, split)| [end, group + tile * width, split]));
     }
+    let mut packed = by_four::packed_blocks(&blocks, |&[end, first, split], packed| {
+        let blocks = split * tiling.blocks_per_split..((split + 1) * tiling.blocks_per_split).min(in_blocks(shape));
+        for (tap, block) in grid(k_h * k_w, blocks.len()) {
+            for (i, oc) in grid(CHANNELS, width) {
+                let (ic, oc) = ((blocks.start + block) * CHANNELS + i, first + oc);
+                let within = oc < end && ic < in_c;
+                packed.push(if within { folded.weights[(oc * in_c + ic) * k_h * k_w + tap] } else { 0.0 });
+            }
+        }
+        packed.resize(tiling.slabs(shape) * SLAB * CHANNELS * width, 0.0);
+    });
     folded.append_per_channel(&mut packed, channels, CHANNELS);
     node.constant_buffer("weights, bias, slope", packed)
 }

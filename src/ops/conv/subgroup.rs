@@ -2,7 +2,7 @@
 
 use super::choice::{Candidate, Problem};
 use super::text::{Text, grid};
-use super::{ConvShape, by_four};
+use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
@@ -18,34 +18,32 @@ pub const LANES: usize = 8;
 /// What an invocation computes at a time: the inner loops that are unrolled by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
-    /// Neighbouring taps of a row of the filter whose inputs are loaded once; 1 for filters of any shape.
+    /// Neighbouring taps of a row of the filter whose inputs are loaded once, for a stride of 1; 1 for filters and strides of
+    /// any size.
     pub taps: usize,
-    /// The horizontal stride; 1 where `taps` is 1, which takes every stride.
-    pub stride: usize,
     /// Neighbouring pixels of a row of the output.
     pub pixels: usize,
     /// Output channels; a multiple of [`LANES`].
     pub channels: usize,
 }
 
-const fn tile(taps: usize, stride: usize, pixels: usize, channels: usize) -> Tile {
-    Tile { taps, stride, pixels, channels }
+const fn tile(taps: usize, pixels: usize, channels: usize) -> Tile {
+    Tile { taps, pixels, channels }
 }
 
 /// Every tile, the most wanted first. Wider ones run faster and compile longer: a tile of 7 pixels, 16 channels and 3 taps
-/// has 1,344 multiply-adds a step, which takes lavapipe some tenths of a second.
-pub const TILES: [Tile; 6] =
-    [tile(3, 1, 7, 16), tile(3, 1, 8, 16), tile(3, 2, 7, 16), tile(1, 1, 7, 16), tile(1, 1, 8, 16), tile(1, 1, 4, 8)];
+/// has 1,344 multiply-adds a step, which takes lavapipe some tenths of a second. Three taps at a stride of 2 share few
+/// inputs, and gained nothing that was worth another pipeline.
+pub static TILES: [Tile; 5] = [tile(3, 7, 16), tile(3, 8, 16), tile(1, 7, 16), tile(1, 8, 16), tile(1, 4, 8)];
 
 /// Any convolution can run on it.
-pub const SMALLEST: Tile = TILES[TILES.len() - 1];
+pub const SMALLEST: Tile = tile(1, 4, 8);
 
 impl Tile {
     /// Whether its strips fit the convolution at all.
     pub fn fits(&self, shape: &ConvShape) -> bool {
         let window = &shape.window;
-        let row = self.taps == 1
-            || (self.taps == window.kernel[1] && self.stride == window.stride[1] && window.dilation[1] == 1);
+        let row = self.taps == 1 || (self.taps == window.kernel[1] && window.stride[1] == 1 && window.dilation[1] == 1);
         let groups = shape.groups == 1
             || (shape.in_c / shape.groups).is_multiple_of(4)
                 && (shape.out_c / shape.groups).is_multiple_of(self.channels);
@@ -68,9 +66,15 @@ impl Tile {
         another * padding * (1.0 + LOAD * loads as f64 / products as f64)
     }
 
+    /// Whether one pipeline serves convolutions with and without residual: where sums are long, a load in vain for each
+    /// vec4 that is stored costs less than another pipeline to compile.
+    fn serves_any_residual(&self) -> bool {
+        self.taps > 1
+    }
+
     /// Neighbouring columns of the input that a strip reads at a time.
     fn columns(&self) -> usize {
-        (self.pixels - 1) * self.stride + self.taps
+        self.pixels - 1 + self.taps
     }
 
     /// Strips that cover the output's pixels.
@@ -127,6 +131,8 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
 fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tile: Tile) -> OpResult<()> {
     by_four::with_pool(node, shape, epilogue, |node, bound| {
         let shape = shape.flattened();
+        let any = tile.serves_any_residual().then(|| bound.with_any_residual());
+        let bound = any.as_ref().unwrap_or(bound);
         let parts = [&bound.parts[..], &[tile.part()]].concat();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
         let most = node.limits().filters_per_binding(by_four::padded_row(&shape)) / tile.channels * tile.channels;
@@ -134,8 +140,9 @@ fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tile: 
             let channels = first..(first + most).min(shape.out_c);
             let packed = pack(node, &shape, &folded, channels.clone(), tile)?;
             let padded = channels.len().next_multiple_of(tile.channels);
-            let params =
-                by_four::params(&shape, epilogue, channels.clone(), node.count(packed) as usize - 2 * padded, padded);
+            let weights = node.count(packed) as usize - 2 * padded;
+            let params = by_four::params(&shape, epilogue, channels.clone(), weights, padded);
+            let params = ConvParams { has_residual: node.has_input(slot::RESIDUAL).into(), ..params };
             let groups = tile.groups(&shape, channels.len()) as u32;
             let inputs = bound.inputs(packed);
             node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
@@ -155,21 +162,19 @@ fn pack(
 ) -> OpResult<View> {
     let [k_h, k_w] = shape.window.kernel;
     let in_c = shape.in_c / shape.groups;
-    let blocks = channels.clone().step_by(tile.channels);
-    let padded = channels.len().next_multiple_of(tile.channels);
-    let mut packed = Vec::with_capacity(padded * by_four::padded_row(shape));
-    for block in blocks {
-        for (ky, step) in (0..k_h).flat_map(|ky| (0..k_w.div_ceil(tile.taps)).map(move |step| (ky, step))) {
-            for (ic, tap) in (0..in_c.div_ceil(CHANNELS)).flat_map(|ic| (0..tile.taps).map(move |tap| (ic, tap))) {
+    let blocks: Vec<usize> = channels.clone().step_by(tile.channels).collect();
+    let mut packed = by_four::packed_blocks(&blocks, |&block, packed| {
+        for (ky, step) in grid(k_h, k_w.div_ceil(tile.taps)) {
+            for (ic, tap) in grid(in_c.div_ceil(CHANNELS), tile.taps) {
                 let kx = step * tile.taps + tap;
-                for (oc, i) in (block..block + tile.channels).flat_map(|oc| (0..CHANNELS).map(move |i| (oc, i))) {
-                    let ic = ic * CHANNELS + i;
+                for (oc, i) in grid(tile.channels, CHANNELS) {
+                    let (oc, ic) = (block + oc, ic * CHANNELS + i);
                     let within = oc < channels.end && ic < in_c;
                     packed.push(if within { folded.weights[((oc * in_c + ic) * k_h + ky) * k_w + kx] } else { 0.0 });
                 }
             }
         }
-    }
+    });
     folded.append_per_channel(&mut packed, channels, tile.channels);
     node.constant_buffer("weights, bias, slope", packed)
 }
@@ -177,8 +182,8 @@ fn pack(
 /// Made once a process: parts live as long as it does.
 static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
     let part = |tile: &Tile| {
-        let Tile { taps, stride, pixels, channels } = tile;
-        let name = if *taps == 1 { String::new() } else { format!("{taps}s{stride}_") };
+        let Tile { taps, pixels, channels } = tile;
+        let name = if *taps == 1 { String::new() } else { format!("{taps}x") };
         let name = format!("strip_{name}{pixels}x{channels}").leak();
         Part { name, source: text(tile).leak() }
     };
@@ -187,7 +192,7 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
 
 /// `main`, with one variable for each sum: `sum_<pixel>_<channel>`.
 fn text(tile: &Tile) -> String {
-    let Tile { taps, stride, pixels, channels } = *tile;
+    let Tile { taps, pixels, channels } = *tile;
     let columns = tile.columns();
     let mut wgsl = Text::default();
     wgsl.line(format_args!(
@@ -220,7 +225,7 @@ fn main(
     for column in 0..columns {
         let ix = match taps {
             1 => format!("input_column(at.ox + {column}u, kx)"),
-            _ => format!("i32(at.ox * {stride}u + {column}u) - p.pad_left"),
+            _ => format!("i32(at.ox + {column}u) - p.pad_left"),
         };
         wgsl.line(format_args!(
             "            let ix_{column} = {ix};
@@ -248,7 +253,7 @@ fn main(
                 "                let {weight} = subgroupBroadcast(weights_{tap}_{eight}.{component}, {lane}u);"
             ));
             for pixel in 0..pixels {
-                let column = pixel * stride + tap;
+                let column = pixel + tap;
                 wgsl.line(format_args!("                sum_{pixel}_{channel} += {weight} * in_{column}.{component};"));
             }
         }
@@ -286,13 +291,13 @@ pub static CONV_SUBGROUP: Kernel = Kernel {
 
 /// Every epilogue on the smallest tile; on the others those of nearly all networks, since each takes long to compile.
 fn combinations() -> Vec<Vec<Part>> {
-    let mut all = Vec::new();
-    for tile in &TILES {
-        for parts in parts::by_four_combinations() {
-            if *tile == SMALLEST || parts::is_usual(&parts) {
-                all.push([parts, vec![tile.part()]].concat());
-            }
-        }
-    }
-    all
+    let of_tile = |tile: &'static Tile| {
+        let epilogues = parts::by_four_combinations().into_iter();
+        let fitting = epilogues.filter(|parts| *tile == SMALLEST || parts::is_usual(parts));
+        fitting.map(|parts| {
+            let parts = if tile.serves_any_residual() { parts::with_any_residual(&parts) } else { parts };
+            [parts, vec![tile.part()]].concat()
+        })
+    };
+    parts::distinct(TILES.iter().flat_map(of_tile))
 }

@@ -6,6 +6,7 @@ use crate::ops::activation::ACTIVATIONS;
 use crate::ops::{Activation, OpResult, Pool, pool};
 use crate::part;
 use crate::plan::{Layout, Lowering, View};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 impl Epilogue {
@@ -53,6 +54,7 @@ const SLOPES_UNIFORM: Part = part!("shared", "slopes_uniform");
 const SLOPES_CHANNEL: Part = part!("shared", "slopes_channel");
 const RESIDUALS_NONE: Part = part!("shared", "residuals_none");
 const RESIDUALS_ADD: Part = part!("shared", "residuals_add");
+const RESIDUALS_ANY: Part = part!("shared", "residuals_any");
 const RESIDUAL_NONE: Part = part!("shared", "residual_none");
 const RESIDUAL_ADD: Part = part!("shared", "residual_add");
 /// Every position of the convolution is stored.
@@ -162,10 +164,22 @@ pub(in crate::ops) fn by_four(activation: &Activation, residual: bool) -> Vec<Pa
 /// Everything an epilogue can be for images that lie by four channels: each activation, with and without residual.
 pub(in crate::ops) fn by_four_combinations() -> Vec<Vec<Part>> {
     let with = |residual: bool| ACTIVATIONS.iter().map(move |activation| by_four(activation, residual));
-    let mut all: Vec<Vec<Part>> = with(false).chain(with(true)).collect();
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|parts| seen.insert(parts.iter().map(|part| part.name).collect::<Vec<_>>()));
-    all
+    distinct(with(false).chain(with(true)))
+}
+
+/// Each combination once.
+pub(in crate::ops) fn distinct(combinations: impl Iterator<Item = Vec<Part>>) -> Vec<Vec<Part>> {
+    let mut seen = HashSet::new();
+    combinations.filter(|parts| seen.insert(parts.iter().map(|part| part.name).collect::<Vec<_>>())).collect()
+}
+
+/// The same parts for a pipeline that runs with and without a residual, as `p.has_residual` says.
+pub(in crate::ops) fn with_any_residual(parts: &[Part]) -> Vec<Part> {
+    let any = |part: &Part| match part.name {
+        name if name == RESIDUALS_NONE.name || name == RESIDUALS_ADD.name => RESIDUALS_ANY,
+        _ => *part,
+    };
+    parts.iter().map(any).collect()
 }
 
 /// Whether an epilogue of these parts is compiled for every tile of the kernels that have many: those of nearly all networks.
