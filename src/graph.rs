@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, escape};
 use crate::ops::Op;
 use crate::tensor::{Tensor, TensorType};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,6 +84,34 @@ impl Graph {
     /// The types of a node's inputs, by slot.
     pub fn input_types<'a>(&'a self, node: &Node) -> Vec<Option<&'a TensorType>> {
         node.inputs.iter().map(|input| input.map(|id| &self.value(id).ty)).collect()
+    }
+
+    /// What a node reads that is not constant, once each.
+    pub fn open_inputs(&self, node: &Node) -> Vec<ValueId> {
+        let mut seen = HashSet::new();
+        let open = |id: &ValueId| self.value(*id).constant.is_none();
+        node.inputs.iter().flatten().copied().filter(open).filter(|id| seen.insert(*id)).collect()
+    }
+
+    /// A graph of one node by itself, whose result has the type that the node infers.
+    ///
+    /// # Errors
+    /// Where the node infers nothing from its inputs.
+    pub fn alone(&self, mut node: Node) -> Result<Graph> {
+        while node.inputs.last() == Some(&None) {
+            node.inputs.pop();
+        }
+        let types = self.input_types(&node);
+        let inferred = node.op.infer(&types).map_err(|problem| problem.at(&node.name))?;
+        let mut alone = Graph { name: self.name.clone(), values: self.values.clone(), ..Graph::default() };
+        alone.inputs = self.open_inputs(&node);
+        for (id, ty) in node.outputs.iter_mut().zip(inferred) {
+            *id = alone.add_value(self.value(*id).name.clone(), ty, None);
+        }
+        alone.outputs = node.outputs.clone();
+        alone.nodes = vec![node];
+        alone.validate()?;
+        Ok(alone)
     }
 
     /// The nodes that read a value, by index, once each.

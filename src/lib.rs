@@ -33,3 +33,4 @@ pub mod simd;
 pub mod special_values;
 pub mod suite;
 pub mod tensor;
+pub mod tune;

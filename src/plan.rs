@@ -14,6 +14,7 @@ use crate::graph::{Graph, ValueId};
 use crate::kernels::Variant;
 use crate::ops::Problem;
 use crate::tensor::{Tensor, TensorType};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,6 +40,9 @@ pub struct Limits {
     /// The one convolution kernel, or kernel and tile (`conv_gemm 64x64`), that may be chosen where it fits; the best one
     /// that fits where nothing is said.
     pub conv_kernel: Option<Arc<str>>,
+    /// What was measured to be the fastest on this device: the names of candidates by the keys of convolutions
+    /// ([`Problem::key`](crate::ops::conv::choice::Problem::key)).
+    pub tuned: Arc<BTreeMap<String, String>>,
 }
 
 impl Default for Limits {
@@ -53,6 +57,7 @@ impl Default for Limits {
             subgroup_lanes: 0,
             software: false,
             conv_kernel: None,
+            tuned: Arc::default(),
         }
     }
 }

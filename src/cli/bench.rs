@@ -9,6 +9,7 @@ use super::input_args::{InputArgs, album};
 use super::layers;
 use super::model_args::ModelArgs;
 use super::quantity::{flops, milliseconds};
+use super::tune_args::TuneArgs;
 use crate::bench::{ConvSpec, Length, Ratio, Statistics, interleaved};
 use crate::error::{Result, escape};
 use crate::graph::Graph;
@@ -31,6 +32,8 @@ pub struct BenchArgs {
     inputs: InputArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Runs at least
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Measurement")]
     iterations: usize,
@@ -87,6 +90,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
     let device = args.device.open(console)?;
     let (graph, inputs) = args.subject()?;
     let graphs = [passes::optimize(graph.clone(), &Fusion::all())?, passes::optimize(graph, &Fusion::none())?];
+    let device = args.tune.apply(device, &graphs.each_ref(), &FaultArgs::default(), console)?;
     for graph in &graphs {
         if let Some(layer) = layers::first_wrong(&device, graph, &inputs)? {
             console.line(format_args!("layer '{}' computes another function: nothing is timed", escape(&layer)))?;

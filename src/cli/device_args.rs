@@ -2,9 +2,11 @@
 
 use super::console::Console;
 use super::quantity::count;
+use super::tune_args::stored;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Gpu, Options};
 use crate::ops::conv::choice::FAMILIES;
+use crate::tune::store::Store;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
@@ -86,8 +88,9 @@ impl DeviceArgs {
         if self.precision == Precision::F16 {
             return Err(Error::Usage("--precision f16 is not supported yet; f32 is".to_string()));
         }
-        let options = Options { checked: self.checked, timeout: self.timeout, conv_kernel: self.kernel.forced() };
-        match Gpu::open(&self.device, &options)? {
+        let (checked, timeout, conv_kernel) = (self.checked, self.timeout, self.kernel.forced());
+        let options = Options { checked, timeout, conv_kernel, ..Options::default() };
+        match open_with_cache(&self.device, options)? {
             Some(gpu) => Ok(Device::Gpu(gpu)),
             None => {
                 if self.device != Choice::Cpu {
@@ -109,6 +112,20 @@ impl DeviceArgs {
     pub fn precision(&self) -> Precision {
         self.precision
     }
+}
+
+/// Opens a device with what the user's cache knows of it: compiled pipelines, and what was measured before.
+///
+/// # Errors
+/// Those of [`Gpu::open`].
+pub fn open_with_cache(choice: &Choice, options: Options) -> Result<Option<Gpu>> {
+    let store = Store::of_user();
+    let pipeline_cache = store.as_ref().map(|store| store.folder().to_path_buf());
+    let gpu = Gpu::open(choice, &Options { pipeline_cache, ..options })?;
+    Ok(gpu.map(|gpu| {
+        let table = stored(&gpu, store.as_ref());
+        gpu.tuned(&table)
+    }))
 }
 
 /// The name of a convolution's kernel, and perhaps of its tile.

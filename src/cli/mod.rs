@@ -30,6 +30,8 @@ mod run_report;
 mod selftest;
 mod shaders;
 mod suite;
+mod tune;
+mod tune_args;
 
 use crate::error::Result;
 use clap::{Args, Parser, Subcommand};
@@ -81,6 +83,8 @@ enum Command {
     Shaders(shaders::ShadersArgs),
     /// Try random networks: is this device's arithmetic right?
     Selftest(selftest::SelftestArgs),
+    /// Show, export or import what --tune has measured
+    Tune(tune::TuneCommandArgs),
     /// Print a completion script
     Completions(completions::CompletionsArgs),
 }
@@ -96,6 +100,7 @@ impl Command {
             Command::Devices(args) => devices::run(args, console),
             Command::Shaders(args) => shaders::run(args, console),
             Command::Selftest(args) => selftest::run(args, console),
+            Command::Tune(args) => tune::run(args, console),
             Command::Completions(args) => completions::run(args, console),
         }
     }

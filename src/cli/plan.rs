@@ -1,12 +1,12 @@
 //! `reluctor plan`
 
 use super::console::Console;
-use super::device_args::KernelArgs;
+use super::device_args::{KernelArgs, open_with_cache};
 use super::fusion_args::FusionArgs;
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count, flops};
 use crate::error::{Result, escape};
-use crate::gpu::{Choice, Gpu, Options};
+use crate::gpu::{Choice, Options};
 use crate::graph::Graph;
 use crate::passes;
 use crate::plan::{Dispatch, Limits, Plan, Step, plan};
@@ -50,7 +50,7 @@ impl PlanArgs {
         let conv_kernel = self.kernel.forced();
         let guaranteed = Limits { conv_kernel: conv_kernel.clone(), ..Limits::default() };
         let Some(choice) = &self.device else { return Ok(guaranteed) };
-        let gpu = Gpu::open(choice, &Options { conv_kernel, ..Options::default() })?;
+        let gpu = open_with_cache(choice, Options { conv_kernel, ..Options::default() })?;
         if gpu.is_none() {
             console.note("the CPU executor needs no plan; this one is for the limits that WebGPU guarantees");
         }

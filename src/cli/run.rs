@@ -13,6 +13,7 @@ use super::input_files::is_picture;
 use super::model_args::{ModelArgs, positive};
 use super::quantity::milliseconds;
 use super::run_report::{Accuracy, Report, Timing};
+use super::tune_args::TuneArgs;
 use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::files;
@@ -40,6 +41,8 @@ pub struct RunArgs {
     fusion: FusionArgs,
     #[command(flatten)]
     faults: FaultArgs,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// The classes' names, one a line
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     labels: Option<PathBuf>,
@@ -68,7 +71,8 @@ pub struct RunArgs {
 
 pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     let mut timing = Timing::default();
-    let (job, device) = Job::load(args, &mut timing, console)?;
+    let (mut job, device) = Job::load(args, &mut timing, console)?;
+    let device = job.tune(args, device, console)?;
     let start = Instant::now();
     let engine = Engine::with_plan(&device, job.graph(), job.bound.plan.as_ref())?;
     timing.compile += since(start);
@@ -156,6 +160,15 @@ struct Job {
 }
 
 impl Job {
+    /// Measures first where that was asked for, and plans again with what was found.
+    fn tune(&mut self, args: &RunArgs, device: Device, console: &Console) -> Result<Device> {
+        let device = args.tune.apply(device, &[&self.bound.graph], &args.faults, console)?;
+        if args.tune.is_wanted() {
+            self.bound.plan = device.plan(&self.bound.graph, &args.faults)?;
+        }
+        Ok(device)
+    }
+
     /// Reads the model before the device is opened: what is wrong with the model is said first.
     fn load(args: &RunArgs, timing: &mut Timing, console: &Console) -> Result<(Self, Device)> {
         let start = Instant::now();

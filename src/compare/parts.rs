@@ -7,7 +7,7 @@ use crate::ops::epilogue::{Epilogue, slot};
 use crate::ops::{Activation, Binary, BinaryFunction, Op};
 use crate::tensor::{Tensor, row_major_slice};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 /// One part of a step, and how it was judged.
 #[derive(Debug, Clone, Serialize)]
@@ -87,25 +87,18 @@ fn needed<'a>(graph: &Graph, inputs: &[(&'a str, &'a Tensor)]) -> Vec<(&'a str, 
     inputs.iter().copied().filter(|(name, _)| has(name)).collect()
 }
 
-/// What a node reads that is not constant, once each.
-fn open_inputs(graph: &Graph, node: &Node) -> Vec<ValueId> {
-    let mut seen = HashSet::new();
-    let open = |id: &ValueId| graph.value(*id).constant.is_none();
-    node.inputs.iter().flatten().copied().filter(open).filter(|id| seen.insert(*id)).collect()
-}
-
 /// The nodes of the unfused graph that passes fused into a node of the fused one, by index and in order: those between its
 /// inputs and its output. Passes append values and never renumber them, so that an id means the same in both graphs.
 pub fn fused_into(unfused: &Graph, fused: &Graph, node: usize) -> Vec<usize> {
     let node = &fused.nodes[node];
-    let inputs = open_inputs(fused, node);
+    let inputs = fused.open_inputs(node);
     let mut wanted: Vec<ValueId> = node.outputs.clone();
     let mut taken = BTreeSet::new();
     while let Some(id) = wanted.pop() {
         let producer = unfused.nodes.iter().position(|node| node.outputs.contains(&id));
         let Some(producer) = producer.filter(|_| !inputs.contains(&id)) else { continue };
         if taken.insert(producer) {
-            wanted.extend(open_inputs(unfused, &unfused.nodes[producer]));
+            wanted.extend(unfused.open_inputs(&unfused.nodes[producer]));
         }
     }
     taken.into_iter().collect()
@@ -116,7 +109,7 @@ fn operators(unfused: &Graph, fused: &Graph, node: usize) -> Result<Graph> {
     let mut graph = Graph {
         name: unfused.name.clone(),
         values: unfused.values.clone(),
-        inputs: open_inputs(fused, &fused.nodes[node]),
+        inputs: fused.open_inputs(&fused.nodes[node]),
         outputs: fused.nodes[node].outputs.clone(),
         ..Graph::default()
     };
@@ -158,7 +151,7 @@ fn growing(fused: &Graph, node: &Node) -> Result<Vec<(&'static str, Graph)>> {
     loop {
         let whole = node.clone();
         let part = peel(&mut node);
-        stages.push((part.unwrap_or(whole.op.name()), alone(fused, whole)?));
+        stages.push((part.unwrap_or(whole.op.name()), fused.alone(whole)?));
         if part.is_none() {
             stages.reverse();
             return Ok(stages);
@@ -208,22 +201,4 @@ fn peel(node: &mut Node) -> Option<&'static str> {
         return Some("bias");
     }
     None
-}
-
-/// A graph of one node, whose result has the type that the node infers.
-fn alone(graph: &Graph, mut node: Node) -> Result<Graph> {
-    while node.inputs.last() == Some(&None) {
-        node.inputs.pop();
-    }
-    let types = graph.input_types(&node);
-    let inferred = node.op.infer(&types).map_err(|problem| problem.at(&node.name))?;
-    let mut alone = Graph { name: graph.name.clone(), values: graph.values.clone(), ..Graph::default() };
-    alone.inputs = open_inputs(graph, &node);
-    for (id, ty) in node.outputs.iter_mut().zip(inferred) {
-        *id = alone.add_value(graph.value(*id).name.clone(), ty, None);
-    }
-    alone.outputs = node.outputs.clone();
-    alone.nodes = vec![node];
-    alone.validate()?;
-    Ok(alone)
 }

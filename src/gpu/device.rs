@@ -2,12 +2,16 @@
 
 use super::adapter::{self, AdapterKind, AdapterReport};
 use super::faults::{Faults, describe, lock};
+use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use super::{Choice, Session};
 use crate::error::{Error, Result};
 use crate::plan::{Limits, Plan};
+use crate::tune::Table;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,11 +24,21 @@ pub struct Options {
     pub timeout: Duration,
     /// See [`Limits::conv_kernel`].
     pub conv_kernel: Option<Arc<str>>,
+    /// A folder where the driver's compiled pipelines are kept from run to run; they are not where nothing is said.
+    pub pipeline_cache: Option<PathBuf>,
+    /// See [`Limits::tuned`].
+    pub tuned: Arc<BTreeMap<String, String>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { checked: false, timeout: Duration::from_secs(120), conv_kernel: None }
+        Options {
+            checked: false,
+            timeout: Duration::from_secs(120),
+            conv_kernel: None,
+            pipeline_cache: None,
+            tuned: Arc::default(),
+        }
     }
 }
 
@@ -61,7 +75,8 @@ impl Gpu {
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
             | wgpu::Features::SHADER_F16
-            | wgpu::Features::SUBGROUP;
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("reluctor"),
             required_features: adapter.features() & wanted,
@@ -71,14 +86,28 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::Device(format!("{}: {error}", report.name)))?;
+        let folder = options.pipeline_cache.as_deref();
+        let cache = folder.and_then(|folder| PipelineCache::open(&device, &adapter.get_info(), folder));
         Ok(Gpu {
             faults: Faults::watch(&device),
-            pipelines: Arc::new(Pipelines::new(options.checked)),
+            pipelines: Arc::new(Pipelines::new(options.checked, cache)),
             queue: Arc::new(Mutex::new(queue)),
             report: Arc::new(report),
             options: options.clone(),
             device,
         })
+    }
+
+    /// The same device, for plans that take what was measured on it.
+    #[must_use]
+    pub fn tuned(mut self, table: &Table) -> Self {
+        self.options.tuned = table.choices();
+        self
+    }
+
+    /// Whether the device is gone for good.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.faults.is_lost()
     }
 
     /// Which adapter this is.
@@ -99,6 +128,7 @@ impl Gpu {
             subgroup_lanes: if subgroups { features.subgroup_min_size } else { 0 },
             software: self.report.kind == AdapterKind::Software,
             conv_kernel: self.options.conv_kernel.clone(),
+            tuned: Arc::clone(&self.options.tuned),
             ..Limits::default()
         }
     }

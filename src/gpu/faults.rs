@@ -26,6 +26,11 @@ impl Faults {
         faults
     }
 
+    /// Whether the device is lost.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
     /// The device's loss, or the last error that no scope caught; the latter is reported once.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(reason) = self.lost.get() {

@@ -12,6 +12,7 @@ mod faults;
 #[cfg(test)]
 mod fixture;
 mod launch;
+mod pipeline_cache;
 mod pipelines;
 mod readback;
 mod session;

@@ -2,6 +2,7 @@
 
 use super::Gpu;
 use super::faults::lock;
+use super::pipeline_cache::PipelineCache;
 use crate::error::Result;
 use crate::kernels::Variant;
 use crate::plan::Dispatch;
@@ -20,14 +21,16 @@ pub(super) struct Pipeline {
 #[derive(Debug)]
 pub(super) struct Pipelines {
     checked: bool,
+    /// Of the driver, where it has one and a place for it was named.
+    pub(super) cache: Option<PipelineCache>,
     /// By variant and number of inputs, which decides the layout.
     compiled: Mutex<HashMap<(String, usize), Pipeline>>,
 }
 
 impl Pipelines {
     /// None yet; `checked` asks for shaders with run-time checks.
-    pub(super) fn new(checked: bool) -> Self {
-        Pipelines { checked, compiled: Mutex::default() }
+    pub(super) fn new(checked: bool, cache: Option<PipelineCache>) -> Self {
+        Pipelines { checked, cache, compiled: Mutex::default() }
     }
 
     /// The pipeline that a dispatch needs.
@@ -49,7 +52,12 @@ impl Pipelines {
             let wanted = dispatches.map(|dispatch| (key(dispatch), dispatch));
             missing.extend(wanted.filter(|(key, _)| !compiled.contains_key(key)));
         }
-        missing.into_values().par_bridge().try_for_each(|dispatch| self.of(gpu, dispatch).map(drop))
+        let any = !missing.is_empty();
+        missing.into_values().par_bridge().try_for_each(|dispatch| self.of(gpu, dispatch).map(drop))?;
+        if let Some(cache) = self.cache.as_ref().filter(|_| any) {
+            cache.save();
+        }
+        Ok(())
     }
 
     fn compile(&self, gpu: &Gpu, variant: &Variant, inputs: usize) -> Result<Pipeline> {
@@ -72,7 +80,7 @@ impl Pipelines {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.cache.as_ref().map(PipelineCache::cache),
             });
             Ok(Pipeline { compute, bindings })
         })

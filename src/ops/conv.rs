@@ -126,7 +126,8 @@ impl Operator for Conv {
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let shape = self.shape(&node.input_types())?;
-        let problem = choice::Problem { shape: &shape, epilogue: &self.epilogue, limits: node.limits() };
+        let residual = node.has_input(slot::RESIDUAL);
+        let problem = choice::Problem { shape: &shape, epilogue: &self.epilogue, residual, limits: node.limits() };
         let choice::Choice { candidate, because } = choice::choose(&problem);
         node.explain(because);
         candidate.lower(node, &shape, &self.epilogue)

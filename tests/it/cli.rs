@@ -7,7 +7,11 @@ use std::process::{Command, Output, Stdio};
 
 pub fn reluctor(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reluctor"));
-    command.args(arguments).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("NODEVICE_SELECT", "1")
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null());
     command.output().expect("the binary runs")
 }
 

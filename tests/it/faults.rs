@@ -162,7 +162,10 @@ fn others() -> Scratch {
 /// The exit code of a comparison and the node that it finds guilty.
 fn compared(model: &Scratch, kernel: Option<&str>, fault: Option<&str>) -> (Option<i32>, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reluctor"));
-    command.args(["compare", model.path(), "--device", "gpu", "--json"]).env("NODEVICE_SELECT", "1");
+    command
+        .args(["compare", model.path(), "--device", "gpu", "--json"])
+        .env("NODEVICE_SELECT", "1")
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.args(kernel.map(|kernel| format!("--kernel={kernel}")));
     command.args(fault.map(|fault| format!("--inject-fault={fault}"))).stdin(Stdio::null());
     let output = command.output().expect("the binary runs");
@@ -192,7 +195,10 @@ fn a_fault_in_any_other_kernel_is_located_by_one_command() {
 #[test]
 fn a_fault_that_fits_nowhere_is_a_usage_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reluctor"));
-    command.args(["run", "--device", "gpu", "--inject-fault=:no such text=>x"]).env("NODEVICE_SELECT", "1");
+    command
+        .args(["run", "--device", "gpu", "--inject-fault=:no such text=>x"])
+        .env("NODEVICE_SELECT", "1")
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     let output = command.stdin(Stdio::null()).output().expect("the binary runs");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && text.contains("no shader of any node"), "{text}");

@@ -33,3 +33,4 @@ mod selftest;
 mod shaders;
 mod shapes;
 mod suite;
+mod tune;

@@ -2,8 +2,9 @@
 
 use super::{ConvShape, depthwise, gemm, row_major, subgroup};
 use crate::kernels::Kernel;
-use crate::ops::OpResult;
 use crate::ops::epilogue::Epilogue;
+use crate::ops::window::{Pads, Window};
+use crate::ops::{OpResult, PoolKind};
 use crate::plan::{Limits, Lowering};
 
 /// One way to compute one convolution on a device.
@@ -38,8 +39,32 @@ pub struct Problem<'a> {
     pub shape: &'a ConvShape,
     /// What happens to each sum.
     pub epilogue: &'a Epilogue,
+    /// Whether a residual is added.
+    pub residual: bool,
     /// The device.
     pub limits: &'a Limits,
+}
+
+impl Problem<'_> {
+    /// What tells convolutions apart that may be fastest with different candidates. Not weights, nor the numbers that an
+    /// activation takes.
+    pub fn key(&self) -> String {
+        let ConvShape { batch, in_c, image: [h, w], out_c, groups, window, .. } = self.shape;
+        let Window { kernel: [k_h, k_w], stride, dilation, pads } = window;
+        let [(s_h, s_w), (d_h, d_w)] = [stride, dilation].map(|[h, w]| (h, w));
+        let Pads { top, left, bottom, right } = pads;
+        let act = self.epilogue.activation.name();
+        let residual = if self.residual { ",residual" } else { "" };
+        let pool = self.epilogue.pool.as_ref().map_or(String::new(), |pool| {
+            let Window { kernel: [k_h, k_w], stride: [s_h, s_w], .. } = pool.window;
+            let kind = if pool.kind == PoolKind::Max { "max" } else { "average" };
+            format!(",pool={kind}{k_h}x{k_w}s{s_h}x{s_w}")
+        });
+        format!(
+            "{batch}x{in_c}x{h}x{w},{out_c}x{k_h}x{k_w},s{s_h}x{s_w},p{top}x{left}x{bottom}x{right},d{d_h}x{d_w},g{groups},\
+             act={act}{residual}{pool}"
+        )
+    }
 }
 
 /// One kernel for convolutions.
@@ -94,14 +119,41 @@ pub struct Choice {
     pub because: String,
 }
 
-/// The kernel that was asked for, which needs only to fit, or the last family where it does not; else what the rule says:
-/// the cheapest candidate of the first family that suits the device and fits.
+/// The kernel that was asked for, which needs only to fit, or the last family where it does not; else what was measured to
+/// be the fastest; else what the rule says: the cheapest candidate of the first family that suits the device and fits.
 pub fn choose(problem: &Problem<'_>) -> Choice {
-    let Some(name) = &problem.limits.conv_kernel else { return by_rule(problem, &FAMILIES, Vec::new()) };
-    match named(problem, name) {
-        Some(candidate) => Choice { because: format!("{} was asked for", candidate.name), candidate },
-        None => by_rule(problem, &FAMILIES[FAMILIES.len() - 1..], vec![format!("{name} does not fit")]),
+    let limits = problem.limits;
+    if let Some(name) = &limits.conv_kernel {
+        return match named(problem, name) {
+            Some(candidate) => Choice { because: format!("{} was asked for", candidate.name), candidate },
+            None => by_rule(problem, &FAMILIES[FAMILIES.len() - 1..], vec![format!("{name} does not fit")]),
+        };
     }
+    if !limits.tuned.is_empty()
+        && let Some(name) = limits.tuned.get(&problem.key())
+        && let Some(candidate) = named(problem, name)
+    {
+        return Choice { because: format!("{} was the fastest when it was measured", candidate.name), candidate };
+    }
+    by_rule(problem, &FAMILIES, Vec::new())
+}
+
+/// Candidates of one family that are worth a measurement.
+const TRIED_OF_EACH: usize = 4;
+
+/// The names of the candidates that may be the fastest, the rule's choice first: the cheapest of each family that suits the
+/// device and fits. The family that fits everything is one of them only where there is no other.
+pub fn worth_a_try(problem: &Problem<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for family in &FAMILIES[..FAMILIES.len() - 1] {
+        if (family.suits)(problem.limits).is_ok()
+            && let Ok(mut candidates) = (family.candidates)(problem)
+        {
+            candidates.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            names.extend(candidates.into_iter().take(TRIED_OF_EACH).map(|candidate| candidate.name));
+        }
+    }
+    names
 }
 
 fn by_rule(problem: &Problem<'_>, families: &[Family], mut passed_over: Vec<String>) -> Choice {
@@ -140,12 +192,11 @@ fn cheapest(candidates: Vec<Candidate>) -> Option<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::window::Window;
 
     fn chosen(limits: &Limits, groups: usize) -> Choice {
         let window = Window { kernel: [3, 3], ..Window::pointwise() };
         let shape = ConvShape { batch: 1, in_c: 64, image: [58, 58], out_c: 64, out: [56, 56], groups, window };
-        choose(&Problem { shape: &shape, epilogue: &Epilogue::default(), limits })
+        choose(&Problem { shape: &shape, epilogue: &Epilogue::default(), residual: false, limits })
     }
 
     #[test]
@@ -170,6 +221,20 @@ mod tests {
         assert_eq!(forced("conv_depthwise"), "conv_direct");
         assert_eq!(forced("conv_subgroup"), "conv_direct", "without subgroups of 8");
         assert_eq!(forced("conv_gemm 1x1"), "conv_direct");
+    }
+
+    #[test]
+    fn what_was_measured_goes_before_the_rule_where_it_fits() {
+        let key = "1x64x58x58,64x3x3,s1x1,p0x0x0x0,d1x1,g1,act=identity".to_string();
+        let tuned = |name: &str| {
+            let tuned = std::sync::Arc::new([(key.clone(), name.to_string())].into());
+            chosen(&Limits { tuned, ..Limits::default() }, 1)
+        };
+        assert_eq!(tuned("conv_gemm 16x64").candidate.name, "conv_gemm 16x64");
+        let rule = chosen(&Limits::default(), 1).candidate.name;
+        for unknown in ["conv_gemm 1x1", "conv_depthwise", "nothing", ""] {
+            assert_eq!(tuned(unknown).candidate.name, rule, "{unknown}");
+        }
     }
 
     #[test]

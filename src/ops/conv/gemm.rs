@@ -178,7 +178,7 @@ fn pixels(shape: &ConvShape) -> usize {
 
 /// Every tile and split that fits, each with its cost.
 pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
-    let Problem { shape, epilogue, limits } = problem;
+    let Problem { shape, epilogue, limits, .. } = problem;
     if shape.is_empty() {
         return Err("there is nothing to compute".to_string());
     }

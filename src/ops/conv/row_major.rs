@@ -32,7 +32,7 @@ pub static CONV_TILE: Kernel = Kernel {
 
 /// Whole tiles of channels in each group and binding, and sums short enough for one dispatch.
 pub(super) fn tile_candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
-    let Problem { shape, epilogue, limits } = problem;
+    let Problem { shape, epilogue, limits, .. } = problem;
     let per_group = shape.out_c / shape.groups;
     if !per_group.is_multiple_of(TILE_CHANNELS) && (shape.groups > 1 || per_group < TILE_CHANNELS) {
         return Err(format!("{per_group} output channels a group are no whole tiles of {TILE_CHANNELS}"));

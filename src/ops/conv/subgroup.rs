@@ -103,7 +103,7 @@ impl Tile {
 
 /// The tiles that fit, each with its cost.
 pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
-    let Problem { shape, epilogue, limits } = problem;
+    let Problem { shape, epilogue, limits, .. } = problem;
     if limits.subgroup_lanes as usize != LANES {
         return Err(format!("subgroups are not of {LANES} invocations"));
     }
