@@ -179,6 +179,8 @@ pub struct Plan {
     pub inputs: Vec<Port>,
     /// What the caller gets back.
     pub outputs: Vec<Output>,
+    /// Bytes of the tensors that are needed at one time, at most: less than these and the weights no plan can hold.
+    pub live_bytes: u64,
 }
 
 impl Plan {

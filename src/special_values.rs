@@ -175,6 +175,7 @@ fn plan() -> Plan {
         steps: vec![step],
         inputs: vec![port("values", 0, INPUTS.len())],
         outputs: vec![Output::Computed(results)],
+        live_bytes: ((INPUTS.len() + TRIED.len()) * size_of::<f32>()) as u64,
     }
 }
 

@@ -115,6 +115,7 @@ fn document(graph: &Graph, plan: &Plan) -> Value {
         "bytes": plan.bytes(),
         "peak_bytes": plan.peak_bytes(),
         "weights_bytes": plan.weights_bytes(),
+        "live_bytes": plan.live_bytes,
         "steps": plan.steps.iter().map(step_document).collect::<Vec<_>>(),
         "notes": graph.notes,
     })

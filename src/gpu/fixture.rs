@@ -89,6 +89,7 @@ pub(super) fn chain(kernel: &'static Kernel, len: usize) -> Plan {
             Output::Constant("k".to_string(), Arc::new(ramp(2))),
             Output::Computed(c),
         ],
+        live_bytes: 8 * len as u64,
     }
 }
 
@@ -103,6 +104,7 @@ pub(super) fn weighted(weights: Vec<f32>) -> Plan {
         steps: vec![step],
         inputs: vec![port("a", 0, len)],
         outputs: vec![Output::Computed(port("b", 1, len))],
+        live_bytes: 8 * len as u64,
     }
 }
 

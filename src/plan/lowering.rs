@@ -141,7 +141,7 @@ impl<'a> Lowering<'a> {
                 }
             });
         }
-        Ok(Plan { buffers: self.buffers, steps: self.steps, inputs, outputs })
+        Ok(Plan { buffers: self.buffers, steps: self.steps, inputs, outputs, live_bytes: 0 })
     }
 
     /// Where a value lies first.

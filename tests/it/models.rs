@@ -7,7 +7,7 @@ use reluctor::files::read_tensor;
 use reluctor::graph::Graph;
 use reluctor::onnx::{Bindings, Model};
 use reluctor::passes::{Fusion, optimize};
-use reluctor::plan::plan;
+use reluctor::plan::{Limits, plan};
 use reluctor::tensor::Tensor;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,18 @@ fn load(folder: &Path, fusion: &Fusion) -> Case {
 
 fn given(case: &Case) -> Vec<(&str, &Tensor)> {
     case.inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
+}
+
+#[test]
+fn real_networks_take_little_more_memory_than_weights_and_what_lives_at_one_time() {
+    for path in present(&MODELS) {
+        let graph = load(&path, &Fusion::all()).graph;
+        for limits in [gpu().limits(), Limits::default()] {
+            let plan = plan(&graph, &limits).unwrap();
+            let (peak, least) = (plan.peak_bytes() as f64, (plan.weights_bytes() + plan.live_bytes) as f64);
+            assert!(peak <= 1.25 * least, "{}: {:.3} times", path.display(), peak / least);
+        }
+    }
 }
 
 /// |d| <= 1e-3 of the output's range + 1e-3 of the element, and the same winner in each row of a classifier's output.

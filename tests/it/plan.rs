@@ -168,6 +168,15 @@ fn a_chain_of_ten_convolutions_needs_two_tensors_and_its_weights() {
     assert_eq!(plan.peak_bytes(), 2 * tensor + weights);
 }
 
+/// Tensors of one size, which need nothing but what lives at one time.
+#[test]
+fn tensors_of_one_size_share_without_waste() {
+    for seed in 0..50 {
+        let plan = plan(&network(seed).graph, &row_major()).unwrap();
+        assert_eq!(plan.peak_bytes(), plan.weights_bytes() + plan.live_bytes, "network {seed}");
+    }
+}
+
 #[test]
 fn a_plan_has_one_step_for_each_node() {
     let case = network(3);
