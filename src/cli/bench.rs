@@ -62,6 +62,8 @@ struct Row {
     flops: u64,
     bytes: u64,
     ms: Statistics,
+    /// By the device's own timestamps, without upload and readback.
+    device_ms: Option<f64>,
     gflops: f64,
     gbps: f64,
     checked: bool,
@@ -108,9 +110,11 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
     let mut unfused = || engines[1].run(&inputs).map(drop);
     let times = interleaved(&mut [&mut fused, &mut unfused], length)?;
 
-    let rows = [("fused", 0), ("unfused", 1)].map(|(name, at)| row(name, &device, &graphs[at], &times[at]));
-    let [fused, unfused] = rows;
-    let (fused, unfused) = (fused?, unfused?);
+    let row = |name, at: usize| {
+        let device_ms = engines[at].device_ms(&inputs, times[at].len().min(MOST_TIMESTAMPED))?;
+        row(name, &device, &graphs[at], &times[at], device_ms)
+    };
+    let (fused, unfused) = (row("fused", 0)?, row("unfused", 1)?);
     let report = Report {
         subject: graphs[0].name.clone(),
         device: device.report(),
@@ -158,7 +162,10 @@ fn wave_inputs(graph: &Graph) -> Result<Named> {
     graph.inputs.iter().map(input).collect()
 }
 
-fn row(name: &'static str, device: &Device, graph: &Graph, times: &[f64]) -> Result<Row> {
+/// Runs with timestamps, which cost little but tell little more when there are many.
+const MOST_TIMESTAMPED: usize = 20;
+
+fn row(name: &'static str, device: &Device, graph: &Graph, times: &[f64], device_ms: Option<f64>) -> Result<Row> {
     let limits = match device {
         Device::Cpu => Limits::default(),
         Device::Gpu(gpu) => gpu.limits(),
@@ -174,6 +181,7 @@ fn row(name: &'static str, device: &Device, graph: &Graph, times: &[f64]) -> Res
         gflops: per_second(plan.flops()),
         gbps: per_second(plan.bytes()),
         ms,
+        device_ms,
         checked: true,
     })
 }
@@ -186,19 +194,20 @@ impl Report {
             "wall clock, upload and readback included; 1 multiply-add = 2 flops; checked before it was timed\n",
         )?;
         console.line(format_args!(
-            "{:<8}  {:>10}  {:>10}  {:>10}  {:>10}  {:>6}  {:>10}  {:>10}  {:>10}",
-            "", "median", "min", "p90", "mad", "runs", "dispatches", "work", "GFLOP/s"
+            "{:<8}  {:>10}  {:>10}  {:>10}  {:>10}  {:>6}  {:>10}  {:>10}  {:>10}  {:>10}",
+            "", "median", "min", "p90", "mad", "runs", "on device", "dispatches", "work", "GFLOP/s"
         ))?;
         for row in &self.results {
             let ms = &row.ms;
             console.line(format_args!(
-                "{:<8}  {:>10}  {:>10}  {:>10}  {:>10}  {:>6}  {:>10}  {:>10}  {:>10.2}",
+                "{:<8}  {:>10}  {:>10}  {:>10}  {:>10}  {:>6}  {:>10}  {:>10}  {:>10}  {:>10.2}",
                 row.name,
                 milliseconds(ms.median),
                 milliseconds(ms.min),
                 milliseconds(ms.p90),
                 milliseconds(ms.mad),
                 ms.runs,
+                row.device_ms.map_or("-".to_string(), milliseconds),
                 row.dispatches,
                 flops(row.flops),
                 row.gflops

@@ -3,6 +3,7 @@
 use super::batches::Named;
 use super::device_args::Device;
 use super::fault_args::FaultArgs;
+use crate::bench::Statistics;
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu;
@@ -67,6 +68,21 @@ impl<'g> Engine<'g> {
             Place::Cpu(session) => session.run(&borrowed(inputs)),
             Place::Gpu(session, _) => session.run(&borrowed(inputs)),
         }
+    }
+
+    /// Milliseconds that the device itself takes for a run, without upload and readback: the median of so many runs. None
+    /// on the CPU executor, and on adapters without timestamps.
+    ///
+    /// # Errors
+    /// Those of [`gpu::Session::profile`].
+    pub fn device_ms(&self, inputs: &Named, runs: usize) -> Result<Option<f64>> {
+        let Place::Gpu(session, _) = &self.place else { return Ok(None) };
+        let mut times = Vec::new();
+        for _ in 0..runs {
+            let Some(steps) = session.profile(&borrowed(inputs))? else { return Ok(None) };
+            times.push(steps.iter().map(|step| step.ms).sum());
+        }
+        Ok((!times.is_empty()).then(|| Statistics::of(&times).median))
     }
 
     /// Runs step by step and shows each one right after it ran. At most one step's outputs are held for that.
