@@ -59,8 +59,9 @@ class Builder:
         return self.node("Flatten", [self.node("GlobalAveragePool", [x[0]], x[1])[0]], x[1])
 
     def classify(self, x):
-        weights = [self.weight((1000, x[1]), x[1] ** -0.5), self.weight((1000,), 0.1)]
-        return self.node("Gemm", [x[0], *weights], 1000, transB=1)
+        # Exporters write the weights transposed (transB=1), which wonnx refuses; the others take either.
+        weights = [self.weight((x[1], 1000), x[1] ** -0.5), self.weight((1000,), 0.1)]
+        return self.node("Gemm", [x[0], *weights], 1000)
 
     def save(self, output, folder):
         image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 224, 224])
@@ -68,7 +69,8 @@ class Builder:
         graph = helper.make_graph(self.nodes, self.name, [image], [result], self.weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, folder / f"{self.name}.onnx")
+        # wonnx runs no graph whose inner shapes are not written down.
+        onnx.save(onnx.shape_inference.infer_shapes(model), folder / f"{self.name}.onnx")
 
 
 def resnet18():

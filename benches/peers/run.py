@@ -1,21 +1,30 @@
 """Times reluctor and its peers side by side on one machine: the same layers, the same networks, the same adapter.
 
-    pip install -r benches/peers/requirements.txt
-    cargo build --release
     python benches/peers/run.py --device llvmpipe
-    python benches/peers/run.py --device llvmpipe --model squeezenet=squeezenet.onnx
+    python benches/peers/run.py --device llvmpipe --only reluctor "ncnn Vulkan" --model squeezenet=squeezenet.onnx
 
-Each engine runs in a process of its own, one after another and in several rounds, so that what else the machine does falls
-on all of them alike; a figure is the median over all rounds. All compute in f32, with upload and readback.
+README.md says what has to be installed and built. Each engine runs in a process of its own, one after another and in
+several rounds, so that what else the machine does falls on all of them alike; a figure is the median over all rounds.
+All compute in f32, with upload and readback.
+
+A peer's output is held against ONNX Runtime's CPU provider: an engine that is wrong fails. reluctor checks its own.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from layers import Layer
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -33,41 +42,97 @@ LAYERS = [
 ]
 
 
-def reluctor(work, runs, args):
+def prepare(work, folder, args):
+    """What every engine is given: an ONNX file, an input and the output that ONNX Runtime's CPU provider computes."""
+    model = onnx.load(work["model"]) if "model" in work else Layer(work["layer"]).to_onnx()
+    constants = {tensor.name for tensor in model.graph.initializer}
+    (entry,) = [value for value in model.graph.input if value.name not in constants]
+    shape = [dim.dim_value or 1 for dim in entry.type.tensor_type.shape.dim]
+    task = {file: str(folder / file) for file in ("model", "input", "output", "reference")}
+    onnx.save(model, task["model"])
+    image = np.random.default_rng(1).random(shape, dtype=np.float32)
+    image.tofile(task["input"])
+    session = onnxruntime.InferenceSession(task["model"], providers=["CPUExecutionProvider"])
+    session.run(None, {entry.name: image})[0].tofile(task["reference"])
+    layer = {"layer": work["layer"]} if "layer" in work else {}
+    return task | layer | {"input_name": entry.name, "shape": shape, "threads": args.threads}
+
+
+def call(command, args, **environment):
+    """Standard output, or the reason why there is none."""
+    environment = os.environ | {"NODEVICE_SELECT": "1", "RUST_BACKTRACE": "0"} | environment
+    command = shlex.split(args.run_with) + command
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    except OSError as error:
+        return None, str(error)
+    if done.returncode == 0:
+        return done.stdout, None
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
+    # Rust's hint on backtraces comes after what matters.
+    reasons = [line for line in lines if line and not line.startswith("note: run with")]
+    return None, reasons[-1] if reasons else f"exit status {done.returncode}"
+
+
+def reluctor(task, runs, args):
     """Milliseconds of the fused convolution, or of the network, as `reluctor bench` measures them."""
     command = [args.reluctor, "bench", "--device", args.device, "--iterations", str(runs), "--json"]
-    command += [work["model"]] if "model" in work else ["--conv", work["layer"] + ",act=relu"]
-    output = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"NODEVICE_SELECT": "1"})
-    if output.returncode != 0:
-        return None, output.stderr.strip().splitlines()[-1:]
-    report = json.loads(output.stdout)
-    return report["total_ms"]["median"], None
+    command += ["--conv", task["layer"] + ",act=relu"] if "layer" in task else [task["model"]]
+    output, problem = call(command, args)
+    return (None, problem) if problem else (json.loads(output)["total_ms"]["median"], None)
 
 
-def in_python(script, work, runs, args):
-    """Milliseconds as one of the scripts in this folder prints them."""
-    task = json.dumps(work | {"runs": runs, "threads": args.threads})
-    output = subprocess.run(
-        [sys.executable, str(HERE / script), task], capture_output=True, text=True,
-        env=os.environ | {"NODEVICE_SELECT": "1"},
-    )
-    lines = [line for line in output.stdout.splitlines() if line.startswith("ms ")]
-    if output.returncode != 0 or not lines:
-        return None, (output.stderr or output.stdout).strip().splitlines()[-1:]
-    return float(lines[-1].split()[1]), None
+def peer(command, task, runs, args, **environment):
+    """Milliseconds as a peer's program prints them, if its output is near the reference."""
+    pathlib.Path(task["output"]).unlink(missing_ok=True)
+    output, problem = call([*command, json.dumps(task | {"runs": runs})], args, **environment)
+    if problem:
+        return None, problem
+    result, reference = (np.fromfile(task[file], np.float32) for file in ("output", "reference"))
+    if result.size != reference.size:
+        return None, f"wrong: {result.size} values in place of {reference.size}"
+    error = np.linalg.norm(result - reference) / np.linalg.norm(reference)
+    if not error < 1e-3:
+        return None, f"wrong: relative L2 error {error:.2g}"
+    return float(output.split("ms ")[-1]), None
+
+
+def ncnn(*work):
+    return peer([sys.executable, str(HERE / "ncnn_vulkan.py")], *work)
+
+
+def wonnx(task, runs, args):
+    name = {} if args.device in ("auto", "gpu") else {"WGPU_ADAPTER_NAME": args.device}
+    return peer([args.wonnx], task, runs, args, WGPU_BACKEND="vulkan", **name)
+
+
+def webgpu_provider(task, runs, args):
+    command = [args.webgpu_python, str(HERE / "onnx_runtime.py")]
+    return peer(command, task | {"provider": "WebGpuExecutionProvider"}, runs, args)
+
+
+def cpu_provider(task, *work):
+    return peer([sys.executable, str(HERE / "onnx_runtime.py")], task | {"provider": "CPUExecutionProvider"}, *work)
 
 
 ENGINES = {
     "reluctor": reluctor,
-    "ncnn Vulkan": lambda *work: in_python("ncnn_vulkan.py", *work),
-    "ONNX Runtime CPU": lambda *work: in_python("onnxruntime_cpu.py", *work),
+    "ncnn Vulkan": ncnn,
+    "wonnx": wonnx,
+    "ONNX Runtime WebGPU": webgpu_provider,
+    "ONNX Runtime CPU": cpu_provider,
 }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reluctor", default=str(ROOT / "target/release/reluctor"))
-    parser.add_argument("--device", default="gpu", help="as reluctor's --device; ncnn takes the first Vulkan adapter")
+    parser.add_argument("--wonnx", default=str(ROOT / "target/release/wonnx-peer"))
+    parser.add_argument("--webgpu-python", default=sys.executable, help="a Python that has onnxruntime-webgpu")
+    parser.add_argument("--run-with", default="", help="a command put before every engine's: to choose a driver")
+    parser.add_argument(
+        "--device", default="gpu", help="as reluctor's --device, and wonnx's; ncnn and WebGPU take the first adapter",
+    )
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE", help="a network; may be repeated")
     parser.add_argument("--runs", type=int, default=15, help="timed runs a round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -83,11 +148,13 @@ def main():
     print("|---|" + "---|" * len(engines))
     for work in works:
         found, problems = {name: [] for name in engines}, {}
-        for _ in range(args.rounds):
-            for name, engine in engines.items():
-                ms, problem = engine(work, args.runs, args)
-                found[name] += [ms] if ms is not None else []
-                problems |= {name: problem} if problem else {}
+        with tempfile.TemporaryDirectory() as folder:
+            task = prepare(work, pathlib.Path(folder), args)
+            for _ in range(args.rounds):
+                for name, engine in engines.items():
+                    ms, problem = engine(task, args.runs, args)
+                    found[name] += [ms] if ms is not None else []
+                    problems |= {name: problem} if problem else {}
         medians = {name: statistics.median(ms) if ms else None for name, ms in found.items()}
         own = medians.get("reluctor")
         cells = []
