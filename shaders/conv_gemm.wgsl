@@ -4,7 +4,7 @@
 // number loaded once feeds a tile's whole side. The products of a sum are numbered tap by tap, within a tap by blocks of 4
 // input channels. With splits, each workgroup sums a range of blocks only, and conv_join adds the ranges.
 // Image and result by four channels; weights [group][oc / TILE_CHANNELS][split][product / 4][4 ic][TILE_CHANNELS].
-// `main` and the tile's constants are written by src/ops/conv/gemm.rs. Expects: main, TILE_*, SLAB, store_sums, and what
+// `main` and the tile's constants are written by src/ops/conv/gemm/tile.rs. Expects: main, TILE_*, SLAB, store_sums, and what
 // conv_by_four expects.
 
 // What a workgroup computes.
