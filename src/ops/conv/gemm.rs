@@ -71,8 +71,8 @@ impl Tiling {
     ///
     /// The figures are of the size that data sheets of large GPUs give; none was measured. `LANES`: invocations that keep
     /// such a GPU busy, two for each of its 16,384 lanes. `LOAD`: a vec4 from workgroup memory. `MOVE`: a number from the
-    /// second-level cache, 4 bytes at 6 multiply-adds a byte. `DISPATCH`: 6 us of a lane, for a dispatch and the barrier before it. `BYTE`: multiply-adds of the
-    /// whole GPU in the time that a byte of memory takes.
+    /// second-level cache, 4 bytes at 6 multiply-adds a byte. `DISPATCH`: 6 us of a lane, for a dispatch and the barrier
+    /// before it. `BYTE`: multiply-adds of the whole GPU in the time that a byte of memory takes.
     fn cost(&self, shape: &ConvShape) -> f64 {
         const LANES: f64 = 32_768.0;
         const LOAD: f64 = 4.0;
