@@ -43,6 +43,8 @@ pub struct Limits {
     /// What was measured to be the fastest on this device: the names of candidates by the keys of convolutions
     /// ([`Problem::key`](crate::ops::conv::choice::Problem::key)).
     pub tuned: Arc<BTreeMap<String, String>>,
+    /// A budget: what a plan's buffers may take on the device, in bytes.
+    pub max_memory: Option<u64>,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             software: false,
             conv_kernel: None,
             tuned: Arc::default(),
+            max_memory: None,
         }
     }
 }
@@ -213,7 +216,8 @@ impl Plan {
 /// Chooses kernels, buffers and grids for an optimised graph on a device with these limits.
 ///
 /// # Errors
-/// [`Error::Unsupported`] lists every node without a device form; [`Error::DeviceLimit`] names a tensor that does not fit.
+/// [`Error::Unsupported`] lists every node without a device form; [`Error::DeviceLimit`] names a tensor that does not fit;
+/// [`Error::Budget`] says how much memory it would take, where that is more than [`Limits::max_memory`].
 pub fn plan(graph: &Graph, limits: &Limits) -> Result<Plan> {
     let mut lowering = Lowering::new(graph, limits);
     let mut unsupported = Vec::new();
@@ -231,7 +235,14 @@ pub fn plan(graph: &Graph, limits: &Limits) -> Result<Plan> {
     if !unsupported.is_empty() {
         return Err(Error::Unsupported { file: graph.name.clone(), nodes: unsupported });
     }
-    slots::assign(lowering.finish()?)
+    let plan = slots::assign(lowering.finish()?)?;
+    match limits.max_memory {
+        Some(budget) if plan.peak_bytes() > budget => {
+            let what = format!("the plan of {} on the device", crate::error::escape(&graph.name));
+            Err(Error::Budget { what, needed: plan.peak_bytes(), budget, unit: "bytes" })
+        }
+        _ => Ok(plan),
+    }
 }
 
 impl fmt::Display for Plan {

@@ -32,6 +32,9 @@ pub struct DeviceArgs {
     /// How long the device may take for one submission
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
     timeout: Duration,
+    /// What a network's tensors and weights may take on the device, for example 512MiB; exit code 6 where it is more
+    #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Device")]
+    max_gpu_memory: Option<u64>,
 }
 
 #[derive(Args)]
@@ -88,8 +91,13 @@ impl DeviceArgs {
         if self.precision == Precision::F16 {
             return Err(Error::Usage("--precision f16 is not supported yet; f32 is".to_string()));
         }
-        let (checked, timeout, conv_kernel) = (self.checked, self.timeout, self.kernel.forced());
-        let options = Options { checked, timeout, conv_kernel, ..Options::default() };
+        let options = Options {
+            checked: self.checked,
+            timeout: self.timeout,
+            conv_kernel: self.kernel.forced(),
+            max_memory: self.max_gpu_memory,
+            ..Options::default()
+        };
         match open_with_cache(&self.device, options)? {
             Some(gpu) => Ok(Device::Gpu(gpu)),
             None => {
@@ -126,6 +134,11 @@ pub fn open_with_cache(choice: &Choice, options: Options) -> Result<Option<Gpu>>
         let table = stored(&gpu, store.as_ref());
         gpu.tuned(&table)
     }))
+}
+
+/// Bytes, or a size with a unit.
+fn memory(text: &str) -> Result<u64, String> {
+    text.parse::<bytesize::ByteSize>().map(|size| size.as_u64())
 }
 
 /// The name of a convolution's kernel, and perhaps of its tile.

@@ -24,6 +24,8 @@ pub struct Options {
     pub timeout: Duration,
     /// See [`Limits::conv_kernel`].
     pub conv_kernel: Option<Arc<str>>,
+    /// See [`Limits::max_memory`].
+    pub max_memory: Option<u64>,
     /// A folder where the driver's compiled pipelines are kept from run to run; they are not where nothing is said.
     pub pipeline_cache: Option<PathBuf>,
     /// See [`Limits::tuned`].
@@ -36,6 +38,7 @@ impl Default for Options {
             checked: false,
             timeout: Duration::from_secs(120),
             conv_kernel: None,
+            max_memory: None,
             pipeline_cache: None,
             tuned: Arc::default(),
         }
@@ -128,6 +131,7 @@ impl Gpu {
             subgroup_lanes: if subgroups { features.subgroup_min_size } else { 0 },
             software: self.report.kind == AdapterKind::Software,
             conv_kernel: self.options.conv_kernel.clone(),
+            max_memory: self.options.max_memory,
             tuned: Arc::clone(&self.options.tuned),
             ..Limits::default()
         }

@@ -78,6 +78,15 @@ fn plan_shows_one_dispatch_for_a_fused_network_and_where_each_node_went() {
 }
 
 #[test]
+fn a_device_budget_is_checked_before_anything_is_allocated() {
+    let refused = reluctor(&["run", "--device", "gpu", "--max-gpu-memory", "64KiB"]);
+    assert_eq!(refused.status.code(), Some(6));
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("error: the plan of ") && message.contains("budget is 65536"), "{message}");
+    assert!(reluctor(&["run", "--device", "gpu", "--max-gpu-memory", "64MiB"]).status.success());
+}
+
+#[test]
 fn a_tolerance_that_nothing_meets_is_exit_code_1() {
     let output = reluctor(&["compare", "--device", "cpu", "--atol", "0", "--rtol", "1e-12"]);
     assert_eq!(output.status.code(), Some(1));
