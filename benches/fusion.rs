@@ -72,7 +72,7 @@ fn checked(gpu: &Gpu, graph: Graph, inputs: &[(&str, &Tensor)]) -> Result<Sessio
     let mut comparison = Comparison::new(&graph, inputs, Mode::EachLayer, Tolerance::RoundingBound);
     session.run_stepwise(inputs, &mut |step, outputs| {
         let step = &plan.steps[step];
-        let layer = comparison.layer(step.node, step.kernels(), &outputs[0])?;
+        let layer = comparison.layer(step.node, step.kernels(), outputs[0].clone())?;
         match layer.difference.verdict {
             Verdict::Mismatch => Err(Error::Internal(format!("{} computes another function", layer.name))),
             _ => Ok(()),

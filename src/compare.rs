@@ -1,19 +1,23 @@
 //! Holds what a device computed against the f64 reference, layer by layer.
 //!
 //! By default each layer is judged on its own: the reference gets the device's own inputs, so that a layer's verdict does not
-//! depend on the layers before it, and the first bad layer is the guilty one; [`locate`] then takes it apart. Cumulatively,
-//! the reference runs from the network's inputs, and the bound on the error is carried along.
+//! depend on the layers before it, and the first bad layer is the guilty one; [`locate`] then takes it apart. Large layers are
+//! judged in bands, so that no more than a part of one is ever held in f64. Cumulatively, the reference runs from the
+//! network's inputs, whole layer by whole layer, and the bound on the error is carried along.
 
+mod bands;
 mod difference;
+mod histogram;
 mod parts;
 
-pub use difference::{Difference, Quantiles, Tolerance, Verdict, difference, tensor_difference};
+pub use difference::{Difference, Differences, Quantiles, Tolerance, Verdict, difference, tensor_difference};
 pub use parts::{Judge, Location, Part, fused_into, locate};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
+use crate::ops::{Cut, Op};
 use crate::tensor::{Kind, Shape, Tensor, row_major_slice};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -110,30 +114,24 @@ impl<'g> Comparison<'g> {
     ///
     /// # Errors
     /// Where the reference cannot compute the node.
-    pub fn layer(&mut self, index: usize, kernel: String, device: &Tensor) -> Result<Layer> {
+    pub fn layer(&mut self, index: usize, kernel: String, device: Tensor) -> Result<Layer> {
         let node = &self.graph.nodes[index];
-        let (reference, bound) = self.reference(node)?;
-        let elements = bound.as_ref().map(row_major_slice);
-        let allowed = |index: usize, _: f64| elements.as_ref().map_or(0.0, |bound| bound[index]);
-        let difference = tensor_difference(device, &reference, self.tolerance, allowed)
-            .map_err(|error| Error::Internal(format!("{}: {error}", node.name)))?;
-        let layer = Layer {
-            name: node.name.clone(),
-            op: node.op.name(),
-            kernel,
-            shape: reference.shape().to_vec(),
-            difference,
+        let shape = device.shape().to_vec();
+        let (difference, known) = match self.mode {
+            Mode::EachLayer => (self.judge_in_bands(node, &device)?, Known::Device(device)),
+            Mode::Cumulative => {
+                let (reference, bound) = self.reference(node)?;
+                let difference = self.judge_whole(node, &device, &reference, bound.as_ref())?;
+                (difference, Known::Reference(reference, bound))
+            }
         };
+        let layer = Layer { name: node.name.clone(), op: node.op.name(), kernel, shape, difference };
         if layer.difference.verdict == Verdict::Mismatch && self.guilty.is_none() {
             self.guilty = self.evidence(index);
         }
         self.known.retain(|id, _| self.last_reader.get(id).is_some_and(|&last| last > index));
         let output = node.outputs[0];
         if self.last_reader.contains_key(&output) {
-            let known = match self.mode {
-                Mode::EachLayer => Known::Device(device.clone()),
-                Mode::Cumulative => Known::Reference(reference, bound),
-            };
             self.known.insert(output, known);
         }
         Ok(layer)
@@ -158,6 +156,60 @@ impl<'g> Comparison<'g> {
         Some(Guilty { node: index, inputs })
     }
 
+    fn judge_whole(
+        &self,
+        node: &Node,
+        device: &Tensor,
+        reference: &Tensor<f64>,
+        bound: Option<&ArrayD<f64>>,
+    ) -> Result<Difference> {
+        let elements = bound.map(row_major_slice);
+        let allowed = |index: usize, _: f64| elements.as_ref().map_or(0.0, |bound| bound[index]);
+        tensor_difference(device, reference, self.tolerance, allowed)
+            .map_err(|error| Error::Internal(format!("{}: {error}", node.name)))
+    }
+
+    /// Against the reference of the device's own inputs, which is made and forgotten band by band.
+    fn judge_in_bands(&self, node: &Node, device: &Tensor) -> Result<Difference> {
+        let output = &self.graph.value(node.outputs[0]).ty;
+        let values = match device {
+            Tensor::Real(values) if device.tensor_type() == *output => values,
+            _ => {
+                let (reference, bound) = self.reference(node)?;
+                return self.judge_whole(node, device, &reference, bound.as_ref());
+            }
+        };
+        let inputs = node.inputs.iter().map(|input| input.map(|id| self.given(node, id)).transpose());
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
+        let types: Vec<_> = types.iter().map(Option::as_ref).collect();
+        let mut differences = Differences::new(device.shape());
+        for band in bands::bands(node, &types, output) {
+            let cut = |(input, cut): (&Option<&Tensor>, &Cut)| input.map(|input| exact(&cut.of(input)));
+            let parts: Vec<_> = inputs.iter().zip(&band.cuts).map(cut).collect();
+            let (reference, bound) = reference(&band.op, &node.name, &parts)?;
+            let bound = bound.as_ref().map(row_major_slice);
+            let allowed = |index: usize, reference: f64| {
+                self.tolerance.allowed(reference, || bound.as_ref().map_or(0.0, |bound| bound[index]))
+            };
+            let part = match &band.taken {
+                Some((axis, range)) => values.slice_axis(Axis(*axis), Slice::from(range.clone())),
+                None => values.view(),
+            };
+            differences.add(part, reference.as_real()?, &band.start(values.ndim()), allowed);
+        }
+        Ok(differences.finish())
+    }
+
+    /// What the device gave a node, or what the model holds.
+    fn given(&self, node: &Node, id: ValueId) -> Result<&Tensor> {
+        match (self.known.get(&id), &self.graph.value(id).constant) {
+            (Some(Known::Device(tensor)), _) => Ok(tensor),
+            (None, Some(constant)) => Ok(constant),
+            _ => Err(Error::Internal(format!("{} was compared too early", node.name))),
+        }
+    }
+
     fn reference(&self, node: &Node) -> Result<(Tensor<f64>, Option<ArrayD<f64>>)> {
         let wide = |id: ValueId| match (self.known.get(&id), &self.graph.value(id).constant) {
             (Some(known), _) => Ok(known.wide()),
@@ -165,14 +217,19 @@ impl<'g> Comparison<'g> {
             (None, None) => Err(Error::Internal(format!("{} was compared too early", node.name))),
         };
         let inputs = node.inputs.iter().map(|input| input.map(wide).transpose()).collect::<Result<Vec<_>>>()?;
-        let values: Vec<Option<&Tensor<f64>>> = inputs.iter().map(|input| input.as_ref().map(|(v, _)| &**v)).collect();
-        let reference = node.op.reference(&values).map_err(|problem| problem.at(&node.name))?.remove(0);
-        if reference.kind() != Kind::Real {
-            return Ok((reference, None));
-        }
-        let errors: Vec<Option<&ArrayD<f64>>> =
-            inputs.iter().map(|input| input.as_ref().and_then(|(_, bound)| bound.as_deref())).collect();
-        let bound = node.op.error_bound(&values, &errors).map_err(|problem| problem.at(&node.name))?;
-        Ok((reference, Some(bound)))
+        reference(&node.op, &node.name, &inputs)
     }
+}
+
+/// What an operator makes of inputs that may be off, and how far a device may be off; the latter of reals alone.
+fn reference(op: &Op, node: &str, inputs: &[Option<Wide<'_>>]) -> Result<(Tensor<f64>, Option<ArrayD<f64>>)> {
+    let values: Vec<Option<&Tensor<f64>>> = inputs.iter().map(|input| input.as_ref().map(|(v, _)| &**v)).collect();
+    let reference = op.reference(&values).map_err(|problem| problem.at(node))?.remove(0);
+    if reference.kind() != Kind::Real {
+        return Ok((reference, None));
+    }
+    let errors: Vec<Option<&ArrayD<f64>>> =
+        inputs.iter().map(|input| input.as_ref().and_then(|(_, bound)| bound.as_deref())).collect();
+    let bound = op.error_bound(&values, &errors).map_err(|problem| problem.at(node))?;
+    Ok((reference, Some(bound)))
 }

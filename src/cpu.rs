@@ -49,10 +49,15 @@ impl<'g, T: Real> Session<'g, T> {
     ) -> Result<Vec<(String, Tensor<T>)>> {
         let mut values = self.bind(inputs)?;
         for (node, dead) in self.graph.nodes.iter().zip(&self.dies_after) {
+            let last = last_use(node, dead).and_then(|id| take_owned(&mut values, id));
             let arguments: Vec<Option<Argument<'_, T>>> =
                 node.inputs.iter().map(|input| input.and_then(|id| self.value(&values, id))).collect();
             let borrowed: Vec<Option<&Tensor<T>>> = arguments.iter().map(|argument| argument.as_deref()).collect();
-            let results = node.op.reference(&borrowed).map_err(|problem| problem.at(&node.name))?;
+            let results = match last {
+                Some(first) => node.op.consume(first, &borrowed),
+                None => node.op.reference(&borrowed),
+            };
+            let results = results.map_err(|problem| problem.at(&node.name))?;
             observe(node, &results)?;
             for (&id, result) in node.outputs.iter().zip(results) {
                 values.insert(id, Cow::Owned(result));
@@ -122,6 +127,18 @@ impl<T> Deref for Argument<'_, T> {
 fn convert<T: Real>(constant: &Arc<Tensor>) -> Arc<Tensor<T>> {
     let any: Arc<dyn Any + Send + Sync> = constant.clone();
     any.downcast::<Tensor<T>>().unwrap_or_else(|_| Arc::new(constant.cast()))
+}
+
+/// A node's first input, where the node is the last to read it, and reads it once.
+fn last_use(node: &Node, dead: &[ValueId]) -> Option<ValueId> {
+    let first = (*node.inputs.first()?)?;
+    let reads = node.inputs.iter().flatten().filter(|&&id| id == first).count();
+    (reads == 1 && dead.contains(&first)).then_some(first)
+}
+
+/// Takes what was computed; what was given is the caller's.
+fn take_owned<T: Clone>(values: &mut HashMap<ValueId, Cow<'_, Tensor<T>>>, id: ValueId) -> Option<Tensor<T>> {
+    matches!(values.get(&id), Some(Cow::Owned(_))).then(|| values.remove(&id).map(Cow::into_owned)).flatten()
 }
 
 fn dies_after(graph: &Graph) -> Vec<Vec<ValueId>> {

@@ -156,6 +156,14 @@ impl<T: Real> Tensor<T> {
         }
     }
 
+    /// The same, in its own memory.
+    pub fn into_real(self) -> Result<ArrayD<T>> {
+        match self {
+            Tensor::Real(a) => Ok(a),
+            other => other.as_real().cloned(),
+        }
+    }
+
     /// The integers, or an error where it holds something else.
     pub fn as_int(&self) -> Result<&ArrayD<i64>> {
         match self {

@@ -227,7 +227,7 @@ fn measure(
 fn judge(session: Session, graph: &Graph, inputs: &[(&str, &Tensor)]) -> Result<Session> {
     let outputs = session.run(inputs)?;
     let mut comparison = Comparison::new(graph, inputs, Mode::EachLayer, Tolerance::RoundingBound);
-    let difference = comparison.layer(0, String::new(), &outputs[0].1)?.difference;
+    let difference = comparison.layer(0, String::new(), outputs[0].1.clone())?.difference;
     match difference.verdict {
         Verdict::Mismatch => Err(Error::Device(format!(
             "computes another function: {} of {} elements, {:.3e} times the rounding bound",

@@ -1,8 +1,9 @@
 //! How far apart two tensors are, by the measures that reports show.
 
+use super::histogram::Histogram;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 use serde::Serialize;
 use std::fmt;
 
@@ -30,6 +31,16 @@ pub enum Tolerance {
         /// Relative to the reference.
         rtol: f64,
     },
+}
+
+impl Tolerance {
+    /// How far an element may be off; `bound` is what [`Tolerance::RoundingBound`] stands for.
+    pub fn allowed(&self, reference: f64, bound: impl FnOnce() -> f64) -> f64 {
+        match self {
+            Tolerance::RoundingBound => bound(),
+            Tolerance::AllClose { atol, rtol } => atol + rtol * reference.abs(),
+        }
+    }
 }
 
 impl fmt::Display for Tolerance {
@@ -71,7 +82,7 @@ pub struct Difference {
     pub verdict: Verdict,
 }
 
-/// What half of the elements, 90 % and 99 % of them stay within (nearest rank).
+/// What half of the elements, 90 % and 99 % of them stay within: the nearest rank, rounded up to 10 significant bits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Quantiles {
@@ -82,61 +93,114 @@ pub struct Quantiles {
 
 /// Compares `device` with `reference`, each element within its own `allowed` error.
 pub fn difference(device: &ArrayD<f32>, reference: &ArrayD<f64>, allowed: impl Fn(usize, f64) -> f64) -> Difference {
-    let mut worst = (-1.0, 0);
-    let (mut max_abs, mut max_rel, mut sum, mut max_ulp, mut mismatched) = (0.0f64, 0.0f64, 0.0, 0.0f64, 0);
-    let mut cosine = Cosine::default();
-    let mut identical = true;
-    // In f32, which is plenty for a quantile, so that they take no more memory than the device's tensor.
-    let mut errors = Vec::with_capacity(reference.len());
-    for (index, (&device, &reference)) in device.iter().zip(reference).enumerate() {
-        identical &= device.to_bits() == (reference as f32).to_bits() || device == reference as f32;
-        let (error, of_tolerance) = match distance(device, reference) {
-            Some(error) => (error, ratio(error, allowed(index, reference))),
-            // An infinite bound on a finite number: the device may overflow on its way there.
-            None if reference.is_finite()
-                && f64::from(device) == f64::INFINITY.copysign(reference)
-                && allowed(index, reference) == f64::INFINITY =>
-            {
-                (f64::INFINITY, 0.0)
-            }
-            None => (f64::INFINITY, f64::INFINITY),
-        };
-        cosine.add(f64::from(device), reference);
-        errors.push(error as f32);
-        max_ulp = max_ulp.max(ratio(error, ulp(reference as f32)));
-        max_abs = max_abs.max(error);
-        sum += error;
-        if reference.abs() > f64::from(f32::MIN_POSITIVE) {
-            max_rel = max_rel.max(error / reference.abs());
-        }
-        mismatched += usize::from(of_tolerance > 1.0);
-        if of_tolerance > worst.0 {
-            worst = (of_tolerance, index);
+    let mut differences = Differences::new(reference.shape());
+    differences.add(device.view(), reference, &[], allowed);
+    differences.finish()
+}
+
+/// Gathers how far apart two tensors are, part by part: what it holds does not grow with them.
+pub struct Differences {
+    shape: Vec<usize>,
+    worst: (f64, Vec<usize>),
+    max_abs: f64,
+    max_rel: f64,
+    max_ulp: f64,
+    sum: f64,
+    mismatched: usize,
+    total: usize,
+    is_identical: bool,
+    errors: Histogram,
+    ulps: Histogram,
+    cosine: Cosine,
+}
+
+impl Differences {
+    /// Of tensors of a shape.
+    pub fn new(shape: &[usize]) -> Self {
+        Differences {
+            shape: shape.to_vec(),
+            worst: (-1.0, vec![0; shape.len()]),
+            max_abs: 0.0,
+            max_rel: 0.0,
+            max_ulp: 0.0,
+            sum: 0.0,
+            mismatched: 0,
+            total: 0,
+            is_identical: true,
+            errors: Histogram::default(),
+            ulps: Histogram::default(),
+            cosine: Cosine::default(),
         }
     }
-    let verdict = match mismatched {
-        0 if identical => Verdict::Identical,
-        0 => Verdict::WithinRounding,
-        _ => Verdict::Mismatch,
-    };
-    let [p50, p90, p99] = [50, 90, 99].map(|percent| quantile(&mut errors, percent));
-    // The same memory once more, since selecting has changed the order.
-    let in_ulp = |(&x, &y): (&f32, &f64)| ratio(distance(x, y).unwrap_or(f64::INFINITY), ulp(y as f32)) as f32;
-    errors.clear();
-    errors.extend(device.iter().zip(reference).map(in_ulp));
-    Difference {
-        max_abs,
-        max_rel,
-        bound_ratio: f64::max(worst.0, 0.0),
-        mean_abs: sum / reference.len().max(1) as f64,
-        quantiles: Quantiles { p50, p90, p99 },
-        max_ulp,
-        p99_ulp: quantile(&mut errors, 99),
-        cosine: cosine.value(),
-        mismatched,
-        total: reference.len(),
-        worst_index: unravel(worst.1, reference.shape()),
-        verdict,
+
+    /// Adds a part that starts at an index of the whole; none stands for its beginning.
+    pub fn add(
+        &mut self,
+        device: ArrayViewD<'_, f32>,
+        reference: &ArrayD<f64>,
+        start: &[usize],
+        allowed: impl Fn(usize, f64) -> f64,
+    ) {
+        let mut worst = (self.worst.0, None);
+        for (index, (&device, &reference)) in device.iter().zip(reference).enumerate() {
+            self.is_identical &= device.to_bits() == (reference as f32).to_bits() || device == reference as f32;
+            let (error, of_tolerance) = match distance(device, reference) {
+                Some(error) => (error, ratio(error, allowed(index, reference))),
+                // An infinite bound on a finite number: the device may overflow on its way there.
+                None if reference.is_finite()
+                    && f64::from(device) == f64::INFINITY.copysign(reference)
+                    && allowed(index, reference) == f64::INFINITY =>
+                {
+                    (f64::INFINITY, 0.0)
+                }
+                None => (f64::INFINITY, f64::INFINITY),
+            };
+            let ulps = ratio(error, ulp(reference as f32));
+            self.cosine.add(f64::from(device), reference);
+            self.errors.add(error);
+            self.ulps.add(ulps);
+            self.max_ulp = self.max_ulp.max(ulps);
+            self.max_abs = self.max_abs.max(error);
+            self.sum += error;
+            if reference.abs() > f64::from(f32::MIN_POSITIVE) {
+                self.max_rel = self.max_rel.max(error / reference.abs());
+            }
+            self.mismatched += usize::from(of_tolerance > 1.0);
+            if of_tolerance > worst.0 {
+                worst = (of_tolerance, Some(index));
+            }
+        }
+        self.total += reference.len();
+        if let (ratio, Some(index)) = worst {
+            let mut at = unravel(index, reference.shape());
+            at.iter_mut().zip(start).for_each(|(at, start)| *at += start);
+            self.worst = (ratio, at);
+        }
+    }
+
+    /// The sum of it.
+    pub fn finish(self) -> Difference {
+        let verdict = match self.mismatched {
+            0 if self.is_identical => Verdict::Identical,
+            0 => Verdict::WithinRounding,
+            _ => Verdict::Mismatch,
+        };
+        debug_assert_eq!(self.total, self.shape.iter().product::<usize>(), "every part was added once");
+        let [p50, p90, p99] = [50, 90, 99].map(|percent| self.errors.quantile(percent));
+        Difference {
+            max_abs: self.max_abs,
+            max_rel: self.max_rel,
+            bound_ratio: f64::max(self.worst.0, 0.0),
+            mean_abs: self.sum / self.total.max(1) as f64,
+            quantiles: Quantiles { p50, p90, p99 },
+            max_ulp: self.max_ulp,
+            p99_ulp: self.ulps.quantile(99),
+            cosine: self.cosine.value(),
+            mismatched: self.mismatched,
+            total: self.total,
+            worst_index: self.worst.1,
+            verdict,
+        }
     }
 }
 
@@ -161,10 +225,9 @@ pub fn tensor_difference(
         Ok(difference(&errors, &ArrayD::zeros(errors.raw_dim()), |_, _| 0.0))
     };
     match (device, reference) {
-        (Tensor::Real(device), Tensor::Real(reference)) => Ok(match tolerance {
-            Tolerance::RoundingBound => difference(device, reference, bound),
-            Tolerance::AllClose { atol, rtol } => difference(device, reference, |_, r| atol + rtol * r.abs()),
-        }),
+        (Tensor::Real(device), Tensor::Real(reference)) => {
+            Ok(difference(device, reference, |index, value| tolerance.allowed(value, || bound(index, value))))
+        }
         (Tensor::Int(device), Tensor::Int(reference)) => {
             unlike(device.iter().zip(reference).map(|(x, y)| x == y).collect())
         }
@@ -195,13 +258,6 @@ fn ratio(error: f64, allowed: f64) -> f64 {
 fn ulp(x: f32) -> f64 {
     let exponent = ((x.to_bits() >> 23) & 0xff).clamp(1, 254) as i32;
     f64::powi(2.0, exponent - 127 - 23)
-}
-
-/// The smallest of the values that so many percent of them do not exceed (nearest rank); 0 where there are none.
-fn quantile(values: &mut [f32], percent: usize) -> f64 {
-    let Some(last) = values.len().checked_sub(1) else { return 0.0 };
-    let rank = (values.len() * percent).div_ceil(100).clamp(1, last + 1) - 1;
-    f64::from(*values.select_nth_unstable_by(rank, f32::total_cmp).1)
 }
 
 /// Sums for the cosine of the angle between two vectors.

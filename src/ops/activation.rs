@@ -1,12 +1,12 @@
 //! Activations: the one place that lists them. Each has its formula here ([`Activation::apply`]) and as one WGSL function
 //! in `shaders/activation/<name>.wgsl`; nothing else knows them apart.
 
-use super::{Inputs, OpResult, Operator, Problem, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Problem, Restricted, real_type, required, unsupported};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
-use crate::tensor::{Real, Tensor, TensorType, row_major_slice};
+use crate::tensor::{Real, Tensor, TensorType, row_major};
 use crate::{part, uniform};
 use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
@@ -56,6 +56,7 @@ pub enum Activation {
 }
 
 use Activation::*;
+use std::ops::Range;
 
 /// One of each, with ONNX's default parameters: what kernels are linked with, tested with and listed from.
 pub const ACTIVATIONS: &[Activation] = &[
@@ -314,16 +315,24 @@ impl Operator for Activate {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let x = required(inputs, 0)?.as_real()?;
-        let mut values = row_major_slice(x).into_owned();
+        self.consume(required(inputs, 0)?.clone(), inputs)
+    }
+
+    fn consume<T: Real>(&self, first: Tensor<T>, _: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let shape = first.shape().to_vec();
+        let mut values = row_major(first.into_real()?);
         values.par_chunks_mut(RUN).for_each(|run| self.activation.apply_all(run, T::zero()));
-        Ok(vec![Tensor::real(x.shape(), values)?])
+        Ok(vec![Tensor::real(&shape, values)?])
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let x = required(inputs, 0)?.as_real()?;
         let error = required(errors, 0)?;
         Ok(Zip::from(x).and(error).map_collect(|&x, &error| self.activation.error_bound(x, 0.0, error)))
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        Some(Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

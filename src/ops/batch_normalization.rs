@@ -1,15 +1,16 @@
 //! Batch normalization with the statistics of training: an affine map of each channel.
 
 use super::finish::{Channel, Finish};
-use super::{Activation, Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::tensor::{Real, Tensor, TensorType, array, row_major};
 use crate::uniform;
 use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// `activation(scale[c] * (x[n, c, ..] - mean[c]) / sqrt(variance[c] + epsilon) + bias[c])`.
 ///
@@ -97,16 +98,20 @@ impl Operator for BatchNormalization {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let x = required(inputs, 0)?.as_real()?;
+        self.consume(required(inputs, 0)?.clone(), inputs)
+    }
+
+    fn consume<T: Real>(&self, first: Tensor<T>, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
         let map = self.statistics(inputs)?;
+        let shape = first.shape().to_vec();
         let channel = |(&f, &o): (&f64, &f64)| Channel { factor: T::of(f), offset: T::of(o), slope: T::zero() };
         let channels = map.factor.iter().zip(&map.offset).map(channel).collect();
-        let pixels = x.shape()[2..].iter().product::<usize>().max(1);
+        let pixels = shape[2..].iter().product::<usize>().max(1);
         let finish = Finish { channels, pixels, residual: None, activation: self.activation };
-        let mut values = row_major_slice(x).into_owned();
+        let mut values = row_major(first.into_real()?);
         let planes = values.par_chunks_mut(pixels).enumerate();
         planes.for_each(|(plane, values)| finish.apply(plane * pixels, values));
-        Ok(vec![Tensor::real(x.shape(), values)?])
+        Ok(vec![Tensor::real(&shape, values)?])
     }
 
     /// Factor and offset are each rounded once on their way to the device, and so are the product and the sum.
@@ -123,6 +128,11 @@ impl Operator for BatchNormalization {
         };
         let error = required(errors, 0)?;
         Ok(Zip::from(x).and(error).and_broadcast(&factor).and_broadcast(&offset).map_collect(bound))
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let read = |slot| if slot == 0 { Some(axis) } else { (axis == 1).then_some(0) };
+        Some(Restricted::along(self.clone(), inputs.len(), range, read))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -2,7 +2,7 @@
 
 use super::activation::RUN;
 use super::strided::{Dims, broadcast, broadcast_strides};
-use super::{Activation, Inputs, OpResult, Operator, invalid, required, unsupported};
+use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
@@ -32,6 +32,7 @@ pub enum BinaryFunction {
 }
 
 use BinaryFunction::*;
+use std::ops::Range;
 
 /// All of them.
 pub const BINARY_FUNCTIONS: [BinaryFunction; 8] = [Add, Sub, Mul, Div, PRelu, Max, Min, Pow];
@@ -326,6 +327,11 @@ impl Operator for Binary {
             self.activation.error_bound(self.function.apply(a, b), 0.0, error)
         };
         Ok(Zip::from(expand(a, &shape)?).and(expand(b, &shape)?).and(error_a).and(error_b).map_collect(bound))
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let rank = result_type(inputs).ok()?.shape.len();
+        Some(Restricted::broadcast(self.clone(), inputs, rank, axis, range))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

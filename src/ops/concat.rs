@@ -1,11 +1,12 @@
 //! Tensors side by side along one dimension.
 
 use super::strided::{Walk, copy, row_major_strides};
-use super::{Inputs, OpResult, Operator, invalid, required};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use std::ops::Range;
 
 /// Inputs of equal shape but for `axis`, one after another. Source: ONNX, operator Concat.
 #[derive(Debug, Clone)]
@@ -88,6 +89,10 @@ impl Operator for Concat {
             crate::tensor::Kind::Int => joined!(Int),
             crate::tensor::Kind::Bool => joined!(Bool),
         }])
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (axis != self.axis).then(|| Restricted::along(self.clone(), inputs.len(), range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -4,6 +4,7 @@ mod by_four;
 pub mod choice;
 mod depthwise;
 mod gemm;
+mod restrict;
 mod row_major;
 mod subgroup;
 mod text;
@@ -20,12 +21,13 @@ use super::epilogue::{parts, slot};
 use super::finish::Finish;
 use super::pool::PoolParams;
 use super::window::Window;
-use super::{Inputs, OpResult, Operator, Problem, im2col, image_shape, invalid, line};
+use super::{Inputs, OpResult, Operator, Problem, Restricted, im2col, image_shape, invalid, line};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType};
 use crate::uniform;
 use ndarray::ArrayD;
+use std::ops::Range;
 
 pub use super::epilogue::Epilogue;
 
@@ -122,6 +124,10 @@ impl Operator for Conv {
         let sums =
             |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| im2col::conv(&shape, image, filters, finish);
         self.epilogue.error_bound(inputs, errors, shape.output(), shape.terms(), sums)
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        restrict::conv(self, inputs, axis, range)
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -4,7 +4,7 @@ use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{Epilogue, parts, slot};
 use super::finish::Finish;
 use super::window::{self, AutoPad, Pads, Window};
-use super::{Inputs, OpResult, Operator, image_shape, invalid, line};
+use super::{Inputs, OpResult, Operator, Restricted, image_shape, invalid, line};
 use crate::kernels::Kernel;
 use crate::linalg::{Threads, matmul, matrix};
 use crate::onnx::OnnxNode;
@@ -12,6 +12,7 @@ use crate::plan::{Lowering, Packing};
 use crate::tensor::{Real, Tensor, TensorType, row_major_slice};
 use ndarray::{Array2, ArrayD, Axis};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// `out[n, oc, iy * stride + ky * dilation - pad, ..] += in[n, ic, iy, ix] * w[ic, oc, ky, kx]`, then the epilogue.
 ///
@@ -177,6 +178,17 @@ impl Operator for ConvTranspose {
         let sums =
             |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| conv_transpose(&shape, image, filters, finish);
         self.epilogue.error_bound(inputs, errors, shape.output(), shape.terms(), sums)
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let read = |slot| match (slot, axis) {
+            (slot::INPUT | slot::RESIDUAL, 0) => Some(0),
+            (slot::WEIGHT | slot::RESIDUAL, 1) => Some(1),
+            (slot::BIAS | slot::SLOPE | slot::STATISTICS.., 1) => Some(0),
+            _ => None,
+        };
+        let fits = axis == 0 || (axis == 1 && self.groups == 1);
+        fits.then(|| Restricted::along(self.clone(), inputs.len(), range, read))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -2,11 +2,12 @@
 
 use super::host::sizes_of;
 use super::strided::{Walk, broadcast, broadcast_strides, copy, row_major_strides};
-use super::{Inputs, OpResult, Operator, Problem, invalid, required};
+use super::{Inputs, OpResult, Operator, Problem, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, each_kind};
 use ndarray::IxDyn;
+use std::ops::Range;
 
 /// The input under a larger shape that it broadcasts to, by numpy's rule. Source: ONNX, operator Expand.
 #[derive(Debug, Clone)]
@@ -61,6 +62,12 @@ impl Operator for Expand {
             let view = array.broadcast(IxDyn(&self.shape));
             view.ok_or_else(|| Problem::Invalid("shapes do not broadcast".into()))?.as_standard_layout().into_owned()
         })])
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let mut op = self.clone();
+        op.shape[axis] = range.len();
+        Some(Restricted::broadcast(op, inputs, self.shape.len(), axis, range))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

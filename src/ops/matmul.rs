@@ -1,7 +1,7 @@
 //! Matrix products: ONNX's Gemm and MatMul.
 
 use super::strided::{broadcast, broadcast_strides, vectors};
-use super::{Activation, Inputs, OpResult, Operator, invalid, optional, real_type, required, unsupported};
+use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, optional, real_type, required, unsupported};
 use crate::bound::{flush_of_products, gamma, largest};
 use crate::kernels::Kernel;
 use crate::linalg::{Threads, matmul};
@@ -10,6 +10,7 @@ use crate::plan::{Lowering, Packing, View};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, ArrayView2, ArrayViewMut2, IxDyn, ShapeBuilder, Zip};
+use std::ops::Range;
 
 /// `activation(alpha * a * b + beta * c)` for each pair of matrices in the batches, which broadcast.
 ///
@@ -231,6 +232,26 @@ impl Operator for MatMul {
             *error = self.activation.error_bound(x, 0.0, *error + gamma * (magnitude + *error) + flush);
         });
         Ok(error)
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let Sizes { batch, .. } = self.sizes(inputs).ok()?;
+        let side = axis.checked_sub(batch.len())?;
+        let rows_first =
+            |slot: usize, is_transposed: bool| inputs[slot].map(|ty| ty.shape.len() - 2 + usize::from(is_transposed));
+        // Of an addend, the last two axes are broadcast to those of the product.
+        let of_addend = || {
+            let shape = &inputs.get(C).copied().flatten()?.shape;
+            let own = (shape.len() + side).checked_sub(2)?;
+            (shape[own] != 1).then_some(own)
+        };
+        let read = |slot| match (slot, side) {
+            (A, 0) => rows_first(A, self.transpose_a),
+            (B, 1) => rows_first(B, !self.transpose_b),
+            (C, _) => of_addend(),
+            _ => None,
+        };
+        Some(Restricted::along(self.clone(), inputs.len(), range, read))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

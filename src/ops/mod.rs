@@ -23,6 +23,7 @@ pub mod reduce;
 pub mod resample;
 pub mod reshape;
 pub(crate) mod resize;
+pub mod restrict;
 pub mod slice;
 pub mod softmax;
 pub mod strided;
@@ -44,6 +45,7 @@ pub use pool::{Pool, PoolKind};
 pub use reduce::{Reduce, ReduceKind};
 pub use resample::Resample;
 pub use reshape::Reshape;
+pub use restrict::{Cut, Restricted};
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use transpose::Transpose;
@@ -54,6 +56,7 @@ use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType};
 use ndarray::ArrayD;
 use std::fmt;
+use std::ops::Range;
 
 /// What is wrong with a node; its caller adds which node.
 #[derive(Debug)]
@@ -119,6 +122,13 @@ pub trait Operator: fmt::Debug + Clone + Into<Op> {
     /// The operator's meaning, from the text of ONNX.
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>>;
 
+    /// The same where nothing else needs the first input any more: what works element by element writes over it.
+    fn consume<T: Real>(&self, first: Tensor<T>, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let mut inputs = inputs.to_vec();
+        inputs[0] = Some(&first);
+        self.reference(&inputs)
+    }
+
     /// Bounds, for each element of the one output, how far a device's f32 result may lie from the exact one on inputs that
     /// are each off by at most `errors`. See [`crate::bound`]. The default is for operators that only move elements.
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
@@ -133,6 +143,17 @@ pub trait Operator: fmt::Debug + Clone + Into<Op> {
 
     /// Appends the dispatches that compute this operator on a device.
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()>;
+
+    /// The operator for a range of its output's indices along an axis, and what that reads of each input; none where it can
+    /// only be had whole.
+    fn restrict(
+        &self,
+        _inputs: &[Option<&TensorType>],
+        _axis: usize,
+        _range: &Range<usize>,
+    ) -> Option<Restricted<Self>> {
+        None
+    }
 
     /// Arithmetic; one multiply-add is 2 flops. Moving elements costs none.
     fn flops(&self, _inputs: &[Option<&TensorType>], _outputs: &[TensorType]) -> u64 {
@@ -168,6 +189,11 @@ macro_rules! operators {
                 match self { $(Op::$operator(operator) => operator.reference(inputs)),* }
             }
 
+            /// See [`Operator::consume`].
+            pub fn consume<T: Real>(&self, first: Tensor<T>, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+                match self { $(Op::$operator(operator) => operator.consume(first, inputs)),* }
+            }
+
             /// See [`Operator::error_bound`].
             pub fn error_bound(
                 &self,
@@ -181,6 +207,18 @@ macro_rules! operators {
             /// See [`Operator::lower`].
             pub fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
                 match self { $(Op::$operator(operator) => operator.lower(node)),* }
+            }
+
+            /// See [`Operator::restrict`].
+            pub fn restrict(
+                &self,
+                inputs: &[Option<&TensorType>],
+                axis: usize,
+                range: &Range<usize>,
+            ) -> Option<Restricted<Op>> {
+                match self {
+                    $(Op::$operator(operator) => operator.restrict(inputs, axis, range).map(Restricted::into)),*
+                }
             }
 
             /// See [`Operator::flops`].

@@ -1,13 +1,14 @@
 //! Elements added around a tensor, or cut off it.
 
 use super::strided::{row_major_strides, vectors};
-use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn};
+use std::ops::Range;
 
 /// Where the added elements come from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -167,6 +168,11 @@ impl Operator for Pad {
         let error = required(errors, 0)?;
         let shape = self.infer(&[Some(&TensorType::real(error.shape()))])?.remove(0).shape;
         self.padded(error, 0.0, &shape)
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let is_padded = self.begin[axis] != 0 || self.end[axis] != 0;
+        (!is_padded).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

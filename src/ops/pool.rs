@@ -3,8 +3,8 @@
 use super::lattice::Lattice;
 use super::window::Window;
 use super::{
-    Binary, BinaryFunction, Inputs, OpResult, Operator, Unary, UnaryFunction, epilogue::parts, image_shape, invalid,
-    line, required, unsupported,
+    Binary, BinaryFunction, Inputs, OpResult, Operator, Restricted, Unary, UnaryFunction, epilogue::parts, image_shape,
+    invalid, line, required, unsupported,
 };
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
@@ -14,6 +14,7 @@ use crate::tensor::{Real, Tensor, TensorType, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What a pool makes of its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,6 +277,10 @@ impl Operator for Pool {
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         Ok(self.carry(required(inputs, 0)?.as_real()?, required(errors, 0)?))
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (axis < 2).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -1,6 +1,6 @@
 //! One number from each row of neighbouring dimensions: global pools and reductions.
 
-use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::graph::ValueId;
 use crate::kernels::{Kernel, Part, WORKGROUP};
@@ -11,6 +11,7 @@ use crate::{part, uniform};
 use ndarray::ArrayD;
 use rayon::prelude::*;
 use std::iter::{Copied, StepBy, Take};
+use std::ops::Range;
 use std::slice::Iter;
 
 /// What is made of each row.
@@ -199,6 +200,10 @@ impl Operator for Reduce {
                 Ok(self.apply(error, mean)? + magnitude * rounding + 3.0 * FLUSH)
             }
         }
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (!self.axes.contains(&axis)).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -1,12 +1,13 @@
 //! One axis at another size, each new element a weighted sum of old ones: what Resize and Upsample consist of.
 
-use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::Kernel;
 use crate::plan::{Layout, Lowering};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
+use std::ops::Range;
 
 /// Where a new place lies on the old axis: ONNX's `coordinate_transformation_mode`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -223,6 +224,10 @@ impl Operator for Resample {
         let taps = (0..self.size).map(|place| self.taps(place, old).len()).max().unwrap_or(0);
         let magnitude = self.apply(&(input.mapv(f64::abs) + error), f64::abs)?;
         Ok(self.apply(error, f64::abs)? + magnitude * (gamma(taps) + U) + 4.0 * taps as f64 * FLUSH)
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (axis != self.axis).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

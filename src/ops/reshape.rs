@@ -1,9 +1,10 @@
 //! The same elements under another shape; costs nothing on a device.
 
-use super::{Inputs, OpResult, Operator, invalid, required};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, checked_len, format_shape};
+use std::ops::Range;
 
 /// What Reshape, Flatten, Squeeze, Unsqueeze, Identity and inference-time Dropout come to once shapes are known.
 #[derive(Debug, Clone)]
@@ -120,7 +121,22 @@ impl Operator for Reshape {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        Ok(vec![required(inputs, 0)?.clone().reshape(&self.shape)?])
+        self.consume(required(inputs, 0)?.clone(), inputs)
+    }
+
+    fn consume<T: Real>(&self, first: Tensor<T>, _: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        Ok(vec![first.reshape(&self.shape)?])
+    }
+
+    /// An axis that the input has too, with as many elements before each of its indices.
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let from = &inputs[0]?.shape;
+        let before = |shape: &[usize], axis: usize| shape[..axis].iter().product::<usize>();
+        let is_same = |own: &usize| from[*own] == self.shape[axis] && before(from, *own) == before(&self.shape, axis);
+        let own = (0..from.len()).find(is_same)?;
+        let mut op = self.clone();
+        op.shape[axis] = range.len();
+        Some(Restricted::along(op, inputs.len(), range, |slot| (slot == 0).then_some(own)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

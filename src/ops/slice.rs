@@ -1,7 +1,7 @@
 //! Every so many elements of a range in each dimension.
 
 use super::strided::{Walk, copy, row_major_strides};
-use super::{Inputs, OpResult, Operator, invalid, required};
+use super::{Cut, Inputs, OpResult, Operator, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, each_kind};
@@ -16,6 +16,14 @@ pub struct Range {
 }
 
 impl Range {
+    /// What takes some of the same elements from the part that they lie in, and which that is.
+    fn part(&self, taken: &std::ops::Range<usize>) -> (Range, std::ops::Range<usize>) {
+        let at = |index: usize| (self.start as isize + self.step * index as isize) as usize;
+        let (first, last) = (at(taken.start), at(taken.end.max(taken.start + 1) - 1));
+        let lowest = first.min(last);
+        (Range { start: first - lowest, count: taken.len(), ..*self }, lowest..first.max(last) + 1)
+    }
+
     /// The same as `ndarray` writes it, which counts backward steps from the end.
     fn slice(&self) -> ndarray::Slice {
         let start = self.start as isize;
@@ -138,6 +146,18 @@ impl Operator for Slice {
             view.as_standard_layout().into_owned()
         });
         Ok(vec![sliced])
+    }
+
+    fn restrict(
+        &self,
+        _: &[Option<&TensorType>],
+        axis: usize,
+        range: &std::ops::Range<usize>,
+    ) -> Option<Restricted<Self>> {
+        let mut op = self.clone();
+        let (part, read) = self.ranges[axis].part(range);
+        op.ranges[axis] = part;
+        Some(Restricted { op, cuts: vec![Cut::Along(axis, read)] })
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

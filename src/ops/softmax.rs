@@ -1,6 +1,6 @@
 //! Softmax over neighbouring dimensions.
 
-use super::{Inputs, OpResult, Operator, invalid, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, WORKGROUP};
 use crate::onnx::OnnxNode;
@@ -8,6 +8,7 @@ use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
+use std::ops::Range;
 
 /// `exp(x - max) / sum of exp(x - max)` over each row. Source: ONNX, operator Softmax.
 #[derive(Debug, Clone)]
@@ -104,6 +105,10 @@ impl Operator for Softmax {
             }
         });
         Ok(array(input.shape(), bound)?)
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (!self.axes.contains(&axis)).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

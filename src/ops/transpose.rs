@@ -1,10 +1,11 @@
 //! Dimensions in another order.
 
 use super::strided::{Walk, copy, row_major_strides};
-use super::{Inputs, OpResult, Operator, invalid, required};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, each_kind};
+use std::ops::Range;
 
 /// Dimension i of the output is dimension `permutation[i]` of the input. Source: ONNX, operator Transpose.
 #[derive(Debug, Clone)]
@@ -79,6 +80,10 @@ impl Operator for Transpose {
             array.view().permuted_axes(self.permutation.clone()).as_standard_layout().into_owned()
         });
         Ok(vec![permuted])
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        Some(Restricted::along(self.clone(), 1, range, |_| Some(self.permutation[axis])))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -1,6 +1,6 @@
 //! Functions of one number that are no activations: no convolution ends in one, so no pass fuses them.
 
-use super::{Inputs, OpResult, Operator, real_type, required, unsupported};
+use super::{Inputs, OpResult, Operator, Restricted, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::Part;
 use crate::onnx::OnnxNode;
@@ -26,6 +26,7 @@ pub enum UnaryFunction {
 }
 
 use UnaryFunction::*;
+use std::ops::Range;
 
 /// All of them.
 pub const UNARY_FUNCTIONS: [UnaryFunction; 10] = [Abs, Neg, Exp, Log, Sqrt, Reciprocal, Floor, Ceil, Erf, Sign];
@@ -131,12 +132,20 @@ impl Operator for Unary {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        Ok(vec![Tensor::Real(required(inputs, 0)?.as_real()?.mapv(|x| self.function.apply(x)))])
+        self.consume(required(inputs, 0)?.clone(), inputs)
+    }
+
+    fn consume<T: Real>(&self, first: Tensor<T>, _: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        Ok(vec![Tensor::Real(first.into_real()?.mapv_into(|x| self.function.apply(x)))])
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let bound = |&x: &f64, &error: &f64| self.function.error_bound(x, error);
         Ok(Zip::from(required(inputs, 0)?.as_real()?).and(required(errors, 0)?).map_collect(bound))
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        Some(Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -122,6 +122,17 @@ impl Window {
         (first..end, (first * stride + start).saturating_sub(before))
     }
 
+    /// The window that makes a range of output rows of the input rows that they read, out of so many, and which those are.
+    /// None where a row reads nothing but padding.
+    pub fn of_rows(&self, range: &Range<usize>, rows: usize) -> Option<(Window, Range<usize>)> {
+        let start = range.start * self.stride[0];
+        let end = range.end.checked_sub(1)? * self.stride[0] + self.extent()[0];
+        let before = self.pads.top;
+        let (first, last) = (start.saturating_sub(before), end.saturating_sub(before).min(rows));
+        let pads = Pads { top: before.saturating_sub(start), bottom: end - (last + before).min(end), ..self.pads };
+        (first < last).then_some((Window { pads, ..*self }, first..last))
+    }
+
     /// The input row and column under tap `k` at output position `o`; either may lie in the padding.
     pub fn source(&self, o: [usize; 2], k: [usize; 2]) -> [isize; 2] {
         let before = [self.pads.top, self.pads.left];

@@ -213,7 +213,7 @@ impl<'n> Case<'n> {
         let mut wrong: Option<Layer> = None;
         let outputs = run(&mut |index, kernel, outputs| {
             for comparison in &mut comparisons {
-                let layer = comparison.layer(index, kernel.to_string(), &outputs[0])?;
+                let layer = comparison.layer(index, kernel.to_string(), outputs[0].clone())?;
                 if layer.difference.verdict == Verdict::Mismatch && wrong.is_none() {
                     wrong = Some(layer);
                 }

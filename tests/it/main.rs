@@ -27,6 +27,7 @@ mod plan;
 mod pool_definition;
 mod random;
 mod readme;
+mod restrict;
 mod scratch;
 mod seeded;
 mod selftest;

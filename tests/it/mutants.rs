@@ -202,7 +202,7 @@ fn verdicts(case: &Case, mutant: &Case, mode: Mode) -> Vec<Verdict> {
     let mut comparison = Comparison::new(&case.graph, &case.fed(), mode, Tolerance::RoundingBound);
     let mut verdicts = Vec::new();
     let mut observe = |step: usize, outputs: Vec<Tensor>| {
-        verdicts.push(comparison.layer(step, String::new(), &outputs[0])?.difference.verdict);
+        verdicts.push(comparison.layer(step, String::new(), outputs[0].clone())?.difference.verdict);
         Ok(())
     };
     gpu().load(&planned(mutant)).unwrap().run_stepwise(&case.fed(), &mut observe).unwrap();

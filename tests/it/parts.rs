@@ -38,7 +38,7 @@ fn judged(graph: &Graph, inputs: &[(&str, &Tensor)], spoil: &dyn Fn(&mut Op)) ->
     let mut comparison = Comparison::new(graph, inputs, Mode::EachLayer, Tolerance::RoundingBound);
     let (mut layers, mut nodes) = (Vec::new(), 0..);
     let mut observe = |_: &_, outputs: &[Tensor]| {
-        layers.push(comparison.layer(nodes.next().unwrap_or(0), String::new(), &outputs[0])?);
+        layers.push(comparison.layer(nodes.next().unwrap_or(0), String::new(), outputs[0].clone())?);
         Ok(())
     };
     cpu::Session::<f32>::new(&wrong).run_observed(inputs, &mut observe)?;

@@ -157,7 +157,7 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
     let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
     let mut worst = Verdict::Identical;
     let mut judge = |step: usize, outputs: Vec<Tensor>| {
-        let layer = comparison.layer(plan.steps[step].node, String::new(), &outputs[0])?;
+        let layer = comparison.layer(plan.steps[step].node, String::new(), outputs[0].clone())?;
         worst = worst.max(layer.difference.verdict);
         Ok(())
     };
