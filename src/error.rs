@@ -60,6 +60,10 @@ pub enum Error {
         unit: &'static str,
     },
 
+    /// What the device computes is not what the network says, where only a right result is worth having. Exit code 1.
+    #[error("{0} computes another function: nothing is timed")]
+    Mismatch(String),
+
     /// A budget set on the command line would be exceeded. Exit code 6.
     #[error("{what} needs {needed} {unit}, but the budget is {budget}")]
     Budget {
@@ -106,9 +110,10 @@ impl Error {
         Error::Io { path: path.into(), source }
     }
 
-    /// The process exit code: 2 usage, 3 unsupported, 4 invalid input, 5 device, 6 budget, 70 internal.
+    /// The process exit code: 1 mismatch, 2 usage, 3 unsupported, 4 invalid input, 5 device, 6 budget, 70 internal.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Mismatch(_) => 1,
             Error::Usage(_) => 2,
             Error::Unsupported { .. } => 3,
             Error::Invalid { .. } | Error::Io { .. } => 4,
@@ -127,6 +132,7 @@ impl Error {
             Error::Io { .. } => "check the path and its permissions",
             Error::Device(_) => "`reluctor devices` lists the adapters; `--device cpu` needs none",
             Error::DeviceLimit { .. } => "a smaller batch or image, or `--device cpu`, avoids this limit",
+            Error::Mismatch(_) => "`reluctor compare` says which part of the layer it is",
             Error::Budget { .. } => "raise the budget, or use a smaller batch or image",
             Error::Internal(_) => "please report it with the command and the model",
         }

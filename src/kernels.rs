@@ -2,7 +2,7 @@
 //! pipeline differ from another. Linking is concatenation: a constant header, the kernel's file and its parts' files
 //! define each WGSL name exactly once, so a missing or doubled part is a plain compile error.
 
-use crate::{ops, plan};
+use crate::{bench, ops, plan};
 use std::fmt;
 
 /// Invocations in each one-dimensional workgroup: a multiple of every known subgroup size, within WebGPU's default limit.
@@ -86,9 +86,17 @@ pub static KERNELS: [&Kernel; 20] = [
     &plan::layout::CHANNELS_APART,
 ];
 
+/// Kernels that compute nothing, but measure what an adapter can do; no plan of a network has them.
+pub static MEASURES: [&Kernel; 3] = [&bench::roofs::MULTIPLY_ADD, &bench::roofs::COPY, &bench::roofs::LAUNCH];
+
 /// Every kernel with every combination of parts.
 pub fn variants() -> impl Iterator<Item = Variant> {
     KERNELS.iter().flat_map(|&kernel| (kernel.combinations)().into_iter().map(move |parts| Variant { kernel, parts }))
+}
+
+/// The same of what measures.
+pub fn measures() -> impl Iterator<Item = Variant> {
+    MEASURES.iter().map(|&kernel| Variant { kernel, parts: Vec::new() })
 }
 
 /// Shared by all kernels.
@@ -121,13 +129,14 @@ impl Variant {
         std::iter::once(self.kernel.source).chain(parts).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether its text is this crate's own: its kernel is one of [`KERNELS`], and is linked as that says.
+    /// Whether its text is this crate's own: its kernel is one of [`KERNELS`] or [`MEASURES`], and is linked as that says.
     pub(crate) fn is_listed(&self) -> bool {
         let same = |parts: &Vec<Part>| {
             let pairs = || parts.iter().zip(&self.parts);
             parts.len() == self.parts.len() && pairs().all(|(a, b)| a.name == b.name && a.source == b.source)
         };
-        KERNELS.iter().any(|&kernel| std::ptr::eq(kernel, self.kernel)) && (self.kernel.combinations)().iter().any(same)
+        let mut listed = KERNELS.iter().chain(&MEASURES);
+        listed.any(|&kernel| std::ptr::eq(kernel, self.kernel)) && (self.kernel.combinations)().iter().any(same)
     }
 }
 

@@ -205,7 +205,7 @@ fn measure(
         subjects.push(run);
     }
     let duration = TIME_EACH * subjects.len() as u32;
-    let times = interleaved(&mut subjects, Length { iterations: RUNS, duration, warmup: WARMUP })?;
+    let times = interleaved(&mut subjects, Length { iterations: RUNS, duration, warmup: WARMUP })?.of;
     let median = |at: usize| Statistics::of(&times[at]).median;
     let rule = right.iter().position(|(name, _)| **name == candidates[0]);
     let quickest = (0..right.len()).min_by(|&a, &b| median(a).total_cmp(&median(b))).expect("one is right");

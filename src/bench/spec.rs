@@ -1,5 +1,6 @@
 //! A convolution in a line: `1x64x56x56,64x3x3,s2,p1,act=relu,pool=max2s2,residual`.
 
+use super::growth::Axis;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::activation::ACTIVATIONS;
@@ -73,6 +74,21 @@ impl ConvSpec {
         Some(())
     }
 
+    /// The same with another batch, image size or number of channels.
+    pub fn with(&self, axis: Axis, size: usize) -> Self {
+        let mut spec = self.clone();
+        match axis {
+            Axis::Batch => spec.input[0] = size,
+            Axis::Size => spec.input[2..].fill(size),
+            Axis::Channels => {
+                spec.groups = if self.groups == self.input[1] { size } else { self.groups };
+                (spec.input[1], spec.out_c) = (size, size);
+            }
+        }
+        spec.text = format!("{} {axis}={size}", self.text);
+        spec
+    }
+
     /// The convolution with bias, and what follows it, as separate nodes; weights and bias are random.
     ///
     /// # Errors
@@ -101,8 +117,14 @@ impl ConvSpec {
             let sum = Binary { function: BinaryFunction::Add, activation: Activation::Identity };
             value = add(&mut graph, "add", sum, &[value, residual])?;
         }
-        if let Some(activation) = self.activation {
-            value = add(&mut graph, activation.name(), Activate { activation }, &[value])?;
+        match self.activation {
+            Some(Activation::PRelu) => {
+                let slope = constant(&mut graph, "slope", &[self.out_c, 1, 1], 0.5)?;
+                let prelu = Binary::plain(BinaryFunction::PRelu);
+                value = add(&mut graph, "prelu", prelu, &[value, slope])?;
+            }
+            Some(activation) => value = add(&mut graph, activation.name(), Activate { activation }, &[value])?,
+            None => {}
         }
         if let Some(pool) = &self.pool {
             value = add(&mut graph, "pool", pool.clone(), &[value])?;
@@ -150,6 +172,24 @@ mod tests {
         let ops: Vec<&str> = graph.nodes.iter().map(|node| node.op.name()).collect();
         assert_eq!(ops, ["Conv", "Binary", "Activate", "Pool"]);
         assert_eq!(graph.value(graph.outputs[0]).ty.shape, [1, 8, 4, 4]);
+    }
+
+    #[test]
+    fn prelu_has_a_slope_for_each_channel() {
+        let graph = "1x4x8x8,6x3x3,act=prelu".parse::<ConvSpec>().unwrap().graph().unwrap();
+        assert_eq!(graph.constant_input(&graph.nodes[1], 1).unwrap().shape(), [6, 1, 1]);
+    }
+
+    #[test]
+    fn a_spec_grows_along_an_axis() {
+        let depthwise: ConvSpec = "1x4x8x8,4x3x3,p1,g4".parse().unwrap();
+        let shape = |axis, size| {
+            let graph = depthwise.with(axis, size).graph().unwrap();
+            graph.value(graph.outputs[0]).ty.shape.clone()
+        };
+        assert_eq!(shape(Axis::Batch, 3), [3, 4, 8, 8]);
+        assert_eq!(shape(Axis::Size, 5), [1, 4, 5, 5]);
+        assert_eq!(shape(Axis::Channels, 6), [1, 6, 8, 8]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Statistics {
     pub p99: f64,
     /// The median of the distances from the median.
     pub mad: f64,
+    /// The standard deviation as a part of the mean: the coefficient of variation.
+    pub cv: f64,
     pub runs: usize,
 }
 
@@ -28,9 +30,17 @@ impl Statistics {
             p90: percentile(&sorted, 90.0),
             p99: percentile(&sorted, 99.0),
             mad: percentile(&distances, 50.0),
+            cv: variation(times),
             runs: times.len(),
         }
     }
+}
+
+fn variation(times: &[f64]) -> f64 {
+    let count = times.len().max(2) as f64;
+    let mean = times.iter().sum::<f64>() / times.len().max(1) as f64;
+    let variance = times.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    if mean > 0.0 { variance.sqrt() / mean } else { 0.0 }
 }
 
 /// How many times as fast one subject is as another, and how sure that is.
@@ -65,10 +75,40 @@ impl Ratio {
         Ratio { speedup, ci95: [percentile(&ratios, 2.5), percentile(&ratios, 97.5)] }
     }
 
+    /// The same of rounds that did not meet, in blocks of neighbours.
+    pub fn between(slow: &[f64], fast: &[f64]) -> Self {
+        let mut random = Random::new(1);
+        let mut ratios = Vec::with_capacity(RESAMPLINGS);
+        for _ in 0..RESAMPLINGS {
+            let mut median = |times: &[f64]| percentile(&sorted(&in_blocks(times, &mut random)), 50.0);
+            ratios.push(median(slow) / median(fast));
+        }
+        let ratios = sorted(&ratios);
+        let speedup = percentile(&sorted(slow), 50.0) / percentile(&sorted(fast), 50.0);
+        Ratio { speedup, ci95: [percentile(&ratios, 2.5), percentile(&ratios, 97.5)] }
+    }
+
+    /// With an interval as much wider, to both sides, as a part of it.
+    pub fn widened(self, part: f64) -> Self {
+        Ratio { ci95: [self.ci95[0] * (1.0 - part), self.ci95[1] * (1.0 + part)], ..self }
+    }
+
     /// Whether the interval leaves out 1.
     pub fn is_measurable(&self) -> bool {
         self.ci95[0] > 1.0 || self.ci95[1] < 1.0
     }
+}
+
+/// As many as there are, drawn in runs of neighbours about as long as the square root of their number.
+fn in_blocks(times: &[f64], random: &mut Random) -> Vec<f64> {
+    let length = (times.len() as f64).sqrt().round().max(1.0) as usize;
+    let mut drawn = Vec::with_capacity(times.len() + length);
+    while drawn.len() < times.len() {
+        let start = random.below(times.len());
+        drawn.extend((start..start + length).map(|at| times[at % times.len()]));
+    }
+    drawn.truncate(times.len());
+    drawn
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {

@@ -14,6 +14,7 @@ use super::input_args::{InputArgs, album};
 use super::input_files::file_name;
 use super::layers::{self, Go};
 use super::model_args::ModelArgs;
+use super::quantity::shortened;
 use super::suite;
 use crate::cases::numbered;
 use crate::compare::{
@@ -286,7 +287,7 @@ impl Report {
             let difference = &layer.difference;
             console.line(format_args!(
                 "{:<wide$}  {:>14}  {:>9.2e}  {:>9.3}  {:<15}  {}",
-                shortened(&escape(&layer.name), wide),
+                shortened(&layer.name, wide),
                 format_shape(&layer.shape),
                 difference.max_abs,
                 difference.bound_ratio,
@@ -347,13 +348,4 @@ fn in_words(verdict: Verdict) -> &'static str {
         Verdict::WithinRounding => "within rounding",
         Verdict::Mismatch => "MISMATCH",
     }
-}
-
-fn shortened(name: &str, most: usize) -> String {
-    let length = name.chars().count();
-    if length <= most {
-        return name.to_string();
-    }
-    // The end of a name tells layers apart.
-    format!("…{}", name.chars().skip(length - most + 1).collect::<String>())
 }

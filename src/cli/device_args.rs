@@ -4,7 +4,7 @@ use super::console::Console;
 use super::quantity::count;
 use super::tune_args::stored;
 use crate::error::{Error, Result};
-use crate::gpu::{Choice, Gpu, Options};
+use crate::gpu::{AdapterKind, Choice, Gpu, Options};
 use crate::ops::conv::choice::FAMILIES;
 use crate::tune::store::Store;
 use clap::{Args, ValueEnum};
@@ -64,12 +64,32 @@ pub enum Precision {
     F16,
 }
 
+impl Precision {
+    /// As reports have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        }
+    }
+}
+
 /// What a network runs on.
 pub enum Device {
     /// The CPU executor.
     Cpu,
     /// An adapter.
     Gpu(Gpu),
+}
+
+impl Device {
+    /// The adapter, where it is one.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        match self {
+            Device::Cpu => None,
+            Device::Gpu(gpu) => Some(gpu),
+        }
+    }
 }
 
 /// A device as reports show it.
@@ -148,6 +168,13 @@ fn conv_kernel(name: &str) -> Result<Arc<str>, String> {
     }
     let names = FAMILIES.iter().map(|family| family.kernel.name);
     Err(format!("there are {}", names.collect::<Vec<_>>().join(", ")))
+}
+
+impl DeviceReport {
+    /// Whether a processor stands for the adapter.
+    pub fn is_software(&self) -> bool {
+        self.kind == AdapterKind::Software.to_string()
+    }
 }
 
 impl Device {

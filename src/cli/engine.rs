@@ -3,13 +3,13 @@
 use super::batches::Named;
 use super::device_args::Device;
 use super::fault_args::FaultArgs;
-use crate::bench::Statistics;
 use crate::cpu;
 use crate::error::Result;
-use crate::gpu;
+use crate::gpu::{self, Phase, Span, StepTime, Trace};
 use crate::graph::{Graph, Node};
 use crate::plan::{Plan, Step};
 use crate::tensor::Tensor;
+use std::time::Instant;
 
 /// A loaded network.
 pub struct Engine<'g> {
@@ -70,19 +70,29 @@ impl<'g> Engine<'g> {
         }
     }
 
-    /// Milliseconds that the device itself takes for a run, without upload and readback: the median of so many runs. None
-    /// on the CPU executor, and on adapters without timestamps.
+    /// One run with the time of each step; none on adapters without timestamps.
     ///
     /// # Errors
-    /// Those of [`gpu::Session::profile`].
-    pub fn device_ms(&self, inputs: &Named, runs: usize) -> Result<Option<f64>> {
-        let Place::Gpu(session, _) = &self.place else { return Ok(None) };
-        let mut times = Vec::new();
-        for _ in 0..runs {
-            let Some(steps) = session.profile(&borrowed(inputs))? else { return Ok(None) };
-            times.push(steps.iter().map(|step| step.ms).sum());
+    /// Those of [`gpu::Session::trace`].
+    pub fn trace(&self, inputs: &Named) -> Result<Option<Trace>> {
+        match &self.place {
+            Place::Gpu(session, _) => session.trace(&borrowed(inputs)),
+            Place::Cpu(session) => {
+                let start = Instant::now();
+                let now = || start.elapsed().as_secs_f64() * 1e3;
+                let mut steps: Vec<StepTime> = Vec::new();
+                let mut observe = |node: &Node, _: &[Tensor]| {
+                    let start_ms = steps.last().map_or(0.0, |last| last.start_ms + last.ms);
+                    steps.push(StepTime { step: steps.len(), name: node.name.clone(), start_ms, ms: now() - start_ms });
+                    Ok(())
+                };
+                let inputs = borrowed(inputs);
+                rayon::scope(|_| session.run_observed(&inputs, &mut observe))?;
+                let ms = now();
+                let host = vec![Span { phase: Phase::Wait, start_ms: 0.0, ms }];
+                Ok(Some(Trace { host, steps, ms }))
+            }
         }
-        Ok((!times.is_empty()).then(|| Statistics::of(&times).median))
     }
 
     /// Runs step by step and shows each one right after it ran. At most one step's outputs are held for that.

@@ -28,6 +28,14 @@ impl ExportArgs {
     /// # Errors
     /// [`Error::Io`] where one cannot be written.
     pub fn write(&self, document: &impl Serialize, table: &Table) -> Result<()> {
+        self.write_with(document, table, || table.render(Format::Html))
+    }
+
+    /// The same, with a page of its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where one cannot be written.
+    pub fn write_with(&self, document: &impl Serialize, table: &Table, page: impl Fn() -> String) -> Result<()> {
         let write = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String>| match path {
             Some(path) => std::fs::write(path, text()?).map_err(|error| Error::io(path, error)),
             None => Ok(()),
@@ -36,6 +44,6 @@ impl ExportArgs {
         write(&self.export_json, &json)?;
         write(&self.export_csv, &|| Ok(table.render(Format::Csv)))?;
         write(&self.export_markdown, &|| Ok(table.render(Format::Markdown)))?;
-        write(&self.export_html, &|| Ok(table.render(Format::Html)))
+        write(&self.export_html, &|| Ok(page()))
     }
 }

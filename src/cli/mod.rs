@@ -36,6 +36,7 @@ mod tune_args;
 use crate::error::Result;
 use clap::{Args, Parser, Subcommand};
 use console::Console;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// A convolution engine for any GPU: fuses convolution with its activation and pooling, and proves its numbers.
@@ -108,7 +109,12 @@ impl Command {
 
 /// Parses the command line, does what it says and returns the exit code that its outcome stands for.
 pub fn main() -> ExitCode {
-    let Cli { console, command } = Cli::parse();
+    run(std::env::args_os())
+}
+
+/// The same for another command line, the program's name first.
+pub fn run<A: Into<OsString> + Clone>(command_line: impl IntoIterator<Item = A>) -> ExitCode {
+    let Cli { console, command } = Cli::parse_from(command_line);
     let console = Console::new(console.verbose, console.quiet, console.no_color);
     exit::code_of(|| command.run(&console))
 }

@@ -1,4 +1,6 @@
-//! Numbers for people.
+//! Numbers and names for people.
+
+use crate::error::escape;
 
 /// `1.5 MiB`; exact below 1 KiB.
 pub fn bytes(bytes: u64) -> String {
@@ -40,6 +42,13 @@ pub fn milliseconds(ms: f64) -> String {
         2
     };
     format!("{value:.decimals$} {unit}")
+}
+
+/// A name of at most so many characters, escaped. The end tells layers apart.
+pub fn shortened(name: &str, most: usize) -> String {
+    let name = escape(name);
+    let length = name.chars().count();
+    if length <= most { name } else { format!("…{}", name.chars().skip(length - most + 1).collect::<String>()) }
 }
 
 #[cfg(test)]

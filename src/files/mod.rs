@@ -13,6 +13,7 @@ mod safetensors;
 mod source;
 mod stored;
 
+pub(crate) use replace::replace;
 pub(crate) use source::Source;
 
 use crate::error::{Error, Result};

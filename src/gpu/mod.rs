@@ -22,4 +22,4 @@ pub use adapter::{AdapterFeatures, AdapterKind, AdapterLimits, AdapterReport, ad
 pub use choice::Choice;
 pub use device::{Gpu, Options};
 pub use session::Session;
-pub use timing::StepTime;
+pub use timing::{Phase, Span, StepTime, Trace};

@@ -1,7 +1,10 @@
 //! Compiled pipelines from one process to the next, where the driver can keep them (Vulkan's pipeline cache).
 
 use super::faults::lock;
+use crate::error::{Error, Result};
+use crate::files::replace;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -42,11 +45,10 @@ impl PipelineCache {
     }
 
     /// Whole or not at all: two processes may write at once.
-    fn write(&self, crc: u32, data: &[u8]) -> std::io::Result<()> {
-        fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
-        let beside = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        fs::write(&beside, [&crc.to_le_bytes(), data].concat())?;
-        fs::rename(beside, &self.path)
+    fn write(&self, crc: u32, data: &[u8]) -> Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+        replace(&self.path, |file| file.write_all(&crc.to_le_bytes()).and_then(|()| file.write_all(data)))
     }
 }
 

@@ -18,8 +18,8 @@ pub struct Session {
     inputs: Vec<Port>,
     outputs: Vec<Output>,
     /// The outputs that the device computes, in order.
-    computed: Vec<Port>,
-    readback: Readback,
+    pub(super) computed: Vec<Port>,
+    pub(super) readback: Readback,
 }
 
 /// An input's place on the device and its row-major elements.
@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// Submits these steps in one pass, and the copy of what is wanted afterwards.
-    fn submit(
+    pub(super) fn submit(
         &self,
         queue: &wgpu::Queue,
         steps: &[Prepared],

@@ -88,8 +88,13 @@ const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 const GELU_CUBIC: f64 = 0.044_715;
 
 impl Activation {
-    /// The name, which is also the stem of its WGSL file.
+    /// The name; that of its WGSL file, but for PRelu, which is LeakyRelu with a slope for each channel.
     pub fn name(&self) -> &'static str {
+        if *self == PRelu { "prelu" } else { self.stem() }
+    }
+
+    /// The stem of its WGSL file.
+    pub(super) fn stem(&self) -> &'static str {
         self.part().name
     }
 

@@ -2,7 +2,9 @@
 
 use super::{Key, Table};
 use crate::error::{Error, Result, escape};
+use crate::files::replace;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A folder of tables.
@@ -36,12 +38,17 @@ impl Store {
         &self.folder
     }
 
-    /// The file of this key.
+    /// The file of this key's table.
     pub fn path(&self, key: &Key) -> PathBuf {
+        self.path_of("tune", key)
+    }
+
+    /// The file of something else that is measured once for a key.
+    pub fn path_of(&self, what: &str, key: &Key) -> PathBuf {
         let Key { engine, shaders, adapter, backend, driver } = key;
         let crc =
             crc32fast::hash([engine, shaders, adapter, backend, driver].map(String::as_str).join("\n").as_bytes());
-        self.folder.join(format!("tune-{crc:08x}.json"))
+        self.folder.join(format!("{what}-{crc:08x}.json"))
     }
 
     /// The table of this key. A file that is missing, damaged or another key's is a miss; the last two with a warning.
@@ -120,11 +127,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
 fn write(path: &Path, table: &Table) -> Result<()> {
     let mut text = serde_json::to_string_pretty(table).map_err(|error| Error::Internal(error.to_string()))?;
     text.push('\n');
-    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        Error::io(path, error)
-    })
+    replace(path, |file| file.write_all(text.as_bytes()))
 }
 
 #[cfg(test)]

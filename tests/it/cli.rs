@@ -60,9 +60,14 @@ fn compare_and_bench_report_the_documented_keys() {
 
     let spec = ["bench", "--conv", "1x4x8x8,4x3x3,p1,act=relu,pool=max2s2", "--device", "gpu", "--json"];
     let report = json(&[&spec[..], &["--duration", "0", "--warmup", "0", "--iterations", "3"]].concat());
-    assert_keys(&report, &["device", "results", "fusion", "total_ms"]);
+    assert_keys(&report, &["device", "roofs", "results", "fusion", "total_ms"]);
+    assert_keys(&report["roofs"], &["gflops_f32", "gbps", "launch_us"]);
     assert_keys(&report["fusion"][0], &["name", "fused_ms", "unfused_ms", "speedup", "ci95"]);
-    assert_eq!(report["results"][0]["ms"]["runs"], 3);
+    let row =
+        ["name", "kernel", "shape", "flops", "bytes", "ms", "gflops", "gbps", "percent_of_roof", "bound", "checked"];
+    assert_keys(&report["results"][0], &row);
+    assert_keys(&report["results"][0]["ms"], &["median", "min", "p90", "p99", "mad", "runs"]);
+    assert_eq!((&report["total_ms"]["runs"], &report["results"][0]["ms"]["runs"]), (&3.into(), &3.into()));
 }
 
 #[test]

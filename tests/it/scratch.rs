@@ -1,4 +1,4 @@
-//! A file that goes away with the test.
+//! A file or a folder that goes away with the test.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,17 @@ impl Scratch {
         Scratch(path)
     }
 
+    pub fn folder(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("reluctor-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_string()
+    }
+
     pub fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
@@ -18,6 +29,6 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = if self.0.is_dir() { std::fs::remove_dir_all(&self.0) } else { std::fs::remove_file(&self.0) };
     }
 }

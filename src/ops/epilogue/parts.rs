@@ -134,7 +134,7 @@ static ACTIVATION_USUAL: LazyLock<Part> = LazyLock::new(|| {
     let mut source = String::new();
     let mut choice = String::new();
     for (index, activation) in USUAL.iter().enumerate() {
-        let name = activation.name();
+        let name = activation.stem();
         // Each file defines `activate`.
         source += &activation.parts()[0].source.replace("fn activate(", &format!("fn {name}("));
         choice += &match index {
@@ -148,13 +148,13 @@ static ACTIVATION_USUAL: LazyLock<Part> = LazyLock::new(|| {
 
 /// The number of an activation among those that one part serves; 0 for those that have a part of their own.
 pub(in crate::ops) fn number(activation: &Activation) -> u32 {
-    USUAL.iter().position(|usual| usual.name() == activation.name()).unwrap_or(0) as u32
+    USUAL.iter().position(|usual| usual.stem() == activation.stem()).unwrap_or(0) as u32
 }
 
 /// The parts that finish four channels of a pixel.
 pub(in crate::ops) fn by_four(activation: &Activation, residual: bool) -> Vec<Part> {
     let per_channel = *activation == Activation::PRelu;
-    let usual = USUAL.iter().any(|usual| usual.name() == activation.name()) && !per_channel;
+    let usual = USUAL.iter().any(|usual| usual.stem() == activation.stem()) && !per_channel;
     let mut parts = if usual { vec![*ACTIVATION_USUAL] } else { activation.parts() };
     parts.push(if per_channel { SLOPES_CHANNEL } else { SLOPES_UNIFORM });
     parts.push(if residual { RESIDUALS_ADD } else { RESIDUALS_NONE });

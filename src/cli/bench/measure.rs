@@ -1,0 +1,206 @@
+//! One subject, fused and unfused: checked, then timed in turn, then traced.
+
+use crate::bench::earlier::Rounds;
+use crate::bench::roofs::{Pace, Roofs};
+use crate::bench::saving::{Saving, Traced, savings};
+use crate::bench::steps::{Around, StepRow, bytes_in_use, rows, whole};
+use crate::bench::{Length, Ratio, Statistics, interleaved};
+use crate::cli::batches::Named;
+use crate::cli::device_args::Device;
+use crate::cli::engine::Engine;
+use crate::cli::fault_args::FaultArgs;
+use crate::cli::layers;
+use crate::error::{Error, Result, escape};
+use crate::gpu::Trace;
+use crate::graph::Graph;
+use crate::passes::{self, Fusion};
+use crate::plan::{self, Limits, Plan};
+use serde::Serialize;
+
+/// A network with its inputs.
+pub struct Subject {
+    /// What it is called.
+    pub name: String,
+    /// Fused and unfused.
+    pub graphs: [Graph; 2],
+    /// One batch.
+    pub inputs: Named,
+}
+
+impl Subject {
+    /// Of a network as the model has it.
+    pub fn new(graph: Graph, inputs: Named) -> Result<Self> {
+        let name = graph.name.clone();
+        let graphs = [passes::optimize(graph.clone(), &Fusion::all())?, passes::optimize(graph, &Fusion::none())?];
+        Ok(Subject { name, graphs, inputs })
+    }
+}
+
+/// How to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long.
+    pub length: Length,
+    /// Whether each run finds its tensors and weights outside the caches.
+    pub cold: bool,
+}
+
+/// One way to run a subject.
+#[derive(Debug, Clone, Serialize)]
+pub struct Way {
+    /// `fused` or `unfused`.
+    pub name: &'static str,
+    /// Launches.
+    pub dispatches: usize,
+    /// Arithmetic: 1 multiply-add is 2 flops.
+    pub flops: u64,
+    /// Bytes of the tensors that the steps read and write.
+    pub bytes: u64,
+    /// Bytes of device buffers.
+    pub memory: u64,
+    /// Wall clock, upload and readback included.
+    pub ms: Statistics,
+    /// By the device's own timestamps, without upload and readback.
+    pub device_ms: Option<f64>,
+    /// By the wall clock.
+    pub gflops: f64,
+}
+
+/// Fused against unfused.
+#[derive(Debug, Clone, Serialize)]
+pub struct FusionRow {
+    /// The subject.
+    pub name: String,
+    /// Median wall clock.
+    pub fused_ms: f64,
+    /// Median wall clock.
+    pub unfused_ms: f64,
+    /// How many times as fast fused is.
+    #[serde(flatten)]
+    pub ratio: Ratio,
+}
+
+/// What was measured of one subject.
+pub struct Measured {
+    /// Fused and unfused.
+    pub ways: [Way; 2],
+    /// The one against the other.
+    pub fusion: FusionRow,
+    /// The fused plan's steps; none on adapters without timestamps.
+    pub steps: Vec<StepRow>,
+    /// The subject as one row.
+    pub whole: StepRow,
+    /// What the fused run takes beside its steps.
+    pub around: Option<Around>,
+    /// What each fused step saves.
+    pub savings: Vec<Saving>,
+    /// The fused rounds, for later comparisons.
+    pub rounds: Rounds,
+    /// Whether the warm-up ended because the clock had settled.
+    pub is_settled: bool,
+    /// One traced run, fused.
+    pub trace: Option<Trace>,
+    /// Bytes of tensors in use at each step of the fused plan, weights left out.
+    pub memory: Vec<u64>,
+}
+
+/// Bytes that rotating buffers must go through before a set of them comes again: more than any cache holds.
+const BEYOND_CACHES: u64 = 256 << 20;
+
+/// Sets of buffers at most.
+const MOST_SETS: u64 = 32;
+
+/// Checks a subject, and measures it where it is right.
+///
+/// # Errors
+/// [`Error::Mismatch`] names a layer that computes another function; those of loading and running.
+pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Settings) -> Result<Measured> {
+    for graph in &subject.graphs {
+        if let Some(layer) = layers::first_wrong(device, graph, &subject.inputs)? {
+            return Err(Error::Mismatch(format!("{}: layer '{}'", escape(&subject.name), escape(&layer))));
+        }
+    }
+    let limits = match device {
+        Device::Cpu => Limits::default(),
+        Device::Gpu(gpu) => gpu.limits(),
+    };
+    let plans = [plan::plan(&subject.graphs[0], &limits)?, plan::plan(&subject.graphs[1], &limits)?];
+    let sets = [0, 1].map(|at| if settings.cold { sets_of(&plans[at]) } else { 1 });
+    let load = |at: usize| -> Result<Vec<Engine<'_>>> {
+        (0..sets[at]).map(|_| Engine::load(device, &subject.graphs[at], &FaultArgs::default())).collect()
+    };
+    let (fused, unfused) = (load(0)?, load(1)?);
+    let pace = Pace::new(device.gpu(), roofs)?;
+    let inputs = &subject.inputs;
+    let mut turns = [0, 0];
+    let run = |turn: &mut usize, engines: &[Engine<'_>]| {
+        *turn = (*turn + 1) % engines.len();
+        engines[*turn].run(inputs).map(drop)
+    };
+    let [fused_turn, unfused_turn] = &mut turns;
+    let mut run_fused = || run(fused_turn, &fused);
+    let mut run_unfused = || run(unfused_turn, &unfused);
+    let mut run_pace = || pace.run();
+    let mut traces = [Vec::new(), Vec::new()];
+    let [fused_traces, unfused_traces] = &mut traces;
+    let mut trace_fused = || trace(fused_traces, &fused, inputs);
+    let mut trace_unfused = || trace(unfused_traces, &unfused, inputs);
+    let mut subjects: [&mut dyn FnMut() -> Result<()>; 5] =
+        [&mut run_fused, &mut run_unfused, &mut run_pace, &mut trace_fused, &mut trace_unfused];
+    let times = interleaved(&mut subjects, settings.length)?;
+    // Those of the warm-up come first.
+    for traces in &mut traces {
+        let warm = traces.len().saturating_sub(times.of[0].len());
+        traces.drain(..warm);
+    }
+    let way = |at: usize| way(["fused", "unfused"][at], &plans[at], &times.of[at], &traces[at]);
+    let ways = [way(0), way(1)];
+    let traced = |at: usize| Traced { graph: &subject.graphs[at], plan: &plans[at], traces: &traces[at] };
+    let has_traces = traces.iter().all(|traces| !traces.is_empty());
+    let fusion = FusionRow {
+        name: subject.name.clone(),
+        fused_ms: ways[0].ms.median,
+        unfused_ms: ways[1].ms.median,
+        ratio: Ratio::of(&times.of[1], &times.of[0]),
+    };
+    let rounds = Rounds { subject: subject.name.clone(), times_ms: times.of[0].clone(), pace_ms: times.of[2].clone() };
+    Ok(Measured {
+        whole: whole(&subject.name, &plans[0], &traces[0], &ways[0].ms, roofs),
+        steps: if has_traces { rows(&plans[0], &traces[0], roofs) } else { Vec::new() },
+        around: has_traces.then(|| Around::of(&traces[0], &times.of[0])),
+        savings: if has_traces { savings(&traced(0), &traced(1), roofs) } else { Vec::new() },
+        trace: traces[0].last().cloned(),
+        is_settled: times.is_settled,
+        memory: bytes_in_use(&subject.graphs[0], &plans[0]),
+        ways,
+        fusion,
+        rounds,
+    })
+}
+
+/// One more traced run, where the device has timestamps.
+fn trace(traces: &mut Vec<Trace>, engines: &[Engine<'_>], inputs: &Named) -> Result<()> {
+    let turn = traces.len() % engines.len();
+    traces.extend(engines[turn].trace(inputs)?);
+    Ok(())
+}
+
+/// Sets of buffers that take turns where runs must find nothing in caches.
+fn sets_of(plan: &Plan) -> u64 {
+    BEYOND_CACHES.div_ceil(plan.peak_bytes().max(1)).clamp(2, MOST_SETS)
+}
+
+fn way(name: &'static str, plan: &Plan, times: &[f64], traces: &[Trace]) -> Way {
+    let ms = Statistics::of(times);
+    let busy: Vec<f64> = traces.iter().map(|trace| trace.steps.iter().map(|step| step.ms).sum()).collect();
+    Way {
+        name,
+        dispatches: plan.dispatches().count(),
+        flops: plan.flops(),
+        bytes: plan.bytes(),
+        memory: plan.peak_bytes(),
+        gflops: plan.flops() as f64 / (ms.median * 1e6),
+        device_ms: (!busy.is_empty()).then(|| Statistics::of(&busy).median),
+        ms,
+    }
+}

@@ -1,0 +1,51 @@
+//! A traced run in the Trace Event Format that chrome://tracing and Perfetto read.
+//! Source: Google, Trace Event Format, "complete events".
+
+use super::measure::Measured;
+use crate::error::{Error, Result};
+use crate::gpu::{Phase, Trace};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Writes the last traced run of each subject, one process a subject, host and device as its threads.
+///
+/// # Errors
+/// [`Error::Usage`] where the device has no timestamps; [`Error::Io`].
+pub fn write(path: &Path, measured: &[Measured]) -> Result<()> {
+    let mut events = Vec::new();
+    for (process, measured) in measured.iter().enumerate() {
+        let Some(trace) = &measured.trace else {
+            return Err(Error::Usage("--trace needs a device with timestamps".to_string()));
+        };
+        events.push(json!({
+            "ph": "M", "name": "process_name", "pid": process, "args": { "name": measured.fusion.name }
+        }));
+        for (thread, name) in [(0, "host"), (1, "device")] {
+            events.push(
+                json!({ "ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": { "name": name } }),
+            );
+        }
+        events.extend(of_run(process, trace));
+    }
+    let document = json!({ "displayTimeUnit": "ms", "traceEvents": events });
+    std::fs::write(path, document.to_string()).map_err(|error| Error::io(path, error))
+}
+
+/// Microseconds since the run began. The device's clock is another one: its last step is taken to end with the host's
+/// wait, which is what ends it.
+fn of_run(process: usize, trace: &Trace) -> impl Iterator<Item = Value> {
+    let event = move |thread: usize, name: &str, start_ms: f64, ms: f64| {
+        json!({
+            "ph": "X", "pid": process, "tid": thread, "name": name, "ts": start_ms * 1e3, "dur": ms * 1e3
+        })
+    };
+    let wait = trace.host.iter().rfind(|span| span.phase == Phase::Wait);
+    let end = wait.map_or(trace.ms, |wait| wait.start_ms + wait.ms);
+    let start = end - trace.steps.last().map_or(0.0, |last| last.start_ms + last.ms);
+    let name = |phase: Phase| serde_json::to_value(phase).ok().and_then(|name| name.as_str().map(str::to_string));
+    let host =
+        trace.host.iter().map(move |span| event(0, &name(span.phase).unwrap_or_default(), span.start_ms, span.ms));
+    host.chain(trace.steps.iter().map(move |step| event(1, &step.name, start + step.start_ms, step.ms)))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
