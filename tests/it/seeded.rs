@@ -37,6 +37,10 @@ enum Seed {
     WindowOffByOne,
     /// The same for a pool that takes the mean.
     MeanWindowOffByOne,
+    /// As `WindowOffByOne`, for a pool in the same dispatch as a convolution whose result lies by four channels.
+    WindowOffByOneInPlace,
+    /// The same for a pool that takes the mean.
+    MeanWindowOffByOneInPlace,
     /// An operand is rounded to 16 bits.
     HalfPrecision,
     /// The result of the run before stays.
@@ -106,11 +110,23 @@ fn activation(seed: Seed) -> Activation {
 /// The pool that a fault is about.
 fn pool(seed: Seed) -> Option<Pool> {
     let kind = match seed {
-        WindowOffByOne => PoolKind::Max,
-        MeanWindowOffByOne => PoolKind::Average { count_include_pad: false },
+        WindowOffByOne | WindowOffByOneInPlace => PoolKind::Max,
+        MeanWindowOffByOne | MeanWindowOffByOneInPlace => PoolKind::Average { count_include_pad: false },
         _ => return None,
     };
-    Some(Pool { kind, window: window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]), ceil: false })
+    let window = match seed {
+        WindowOffByOne | MeanWindowOffByOne => window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]),
+        _ => window([2, 2], [2, 2], [1, 1], [0; 4]),
+    };
+    Some(Pool { kind, window, ceil: false })
+}
+
+/// The faults of pools in the dispatch of their convolution that a kernel has.
+fn in_place(kernel: &str) -> &'static [Seed] {
+    match kernel {
+        "conv_subgroup" | "conv_depthwise" | "conv_gemm" => &[WindowOffByOneInPlace, MeanWindowOffByOneInPlace],
+        _ => &[],
+    }
 }
 
 /// An image batch of three.
@@ -166,9 +182,13 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
 }
 
 /// The device's limits, and a kernel that is to be chosen.
-fn limits(kernel: &'static str) -> Limits {
+fn limits(kernel: &'static str, seed: Seed) -> Limits {
     let conv_kernel = match kernel {
-        "conv_subgroup" | "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        "conv_subgroup" if in_place(kernel).contains(&seed) => Some("conv_subgroup strip_4x8 pooled"),
+        "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise pooled"),
+        "conv_subgroup" => Some(kernel),
+        "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),
         "conv_join" => Some("conv_gemm 32x32 split 2"),
         _ => Some("conv_tile"),
@@ -181,7 +201,7 @@ fn unnoticed(rows: Vec<Row>) -> Vec<String> {
     let mut unnoticed = Vec::new();
     for Row { kernel, seed, find, replace } in rows {
         let case = case(kernel, seed);
-        let clean = plan(&case.graph, &limits(kernel)).unwrap_or_else(|error| panic!("{error}"));
+        let clean = plan(&case.graph, &limits(kernel, seed)).unwrap_or_else(|error| panic!("{error}"));
         assert!(
             clean.dispatches().any(|dispatch| dispatch.variant.kernel.name == kernel),
             "{kernel} {seed:?}: {clean}"
@@ -215,7 +235,7 @@ fn every_kernel_has_each_fault_that_has_a_meaning_for_it() {
     for kernel in KERNELS {
         let wanted = if kernel.name.starts_with("conv") { &OF_CONVOLUTIONS[..] } else { &OF_ALL };
         let has = |seed: &Seed| rows.iter().any(|row| row.kernel == kernel.name && row.seed == *seed);
-        let missing: Vec<_> = wanted.iter().filter(|seed| !has(seed)).collect();
+        let missing: Vec<_> = wanted.iter().chain(in_place(kernel.name)).filter(|seed| !has(seed)).collect();
         assert!(missing.is_empty(), "{} has no row for {missing:?}", kernel.name);
     }
 }

@@ -16,14 +16,14 @@ fn parsed(variant: &Variant) -> Module {
 }
 
 fn validated(variant: &Variant, module: &Module) -> ModuleInfo {
-    // No capability but that of the kernel that says so in its name: nothing else that a device might lack.
+    // No capability but that of the kernels for subgroups of 8: nothing else that a device might lack.
     let needed = if uses_subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), needed);
     validator.validate(module).unwrap_or_else(|error| panic!("{variant}: {error:?}"))
 }
 
 fn uses_subgroups(variant: &Variant) -> bool {
-    variant.kernel.name.contains("subgroup")
+    variant.kernel.name == "conv_subgroup"
 }
 
 /// Whether a workgroup of so many invocations is usual: a subgroup of software adapters has eight, and a product of

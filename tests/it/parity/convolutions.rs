@@ -4,7 +4,7 @@ use super::Limited;
 use crate::build::Build;
 use crate::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
 use reluctor::graph::ValueId;
-use reluctor::kernels;
+use reluctor::kernels::{self, Part, Variant};
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::*;
@@ -54,6 +54,7 @@ pub fn cases() -> Vec<Limited> {
     cases.extend(gemm_tiles().map(|tile| every_shape(Direction::Forward, only(&format!("{tile} split 2")))));
     cases.push(every_shape(Direction::Forward, software()));
     cases.push(every_shape(Direction::Forward, Limits::default()));
+    cases.extend(pooled_in_place());
     cases.push(layouts());
     cases
 }
@@ -94,11 +95,37 @@ fn strips() -> Vec<ConvShape> {
     ]
 }
 
+/// Pools in the dispatch of their convolution, over sizes whose last row and column no window sees.
+fn pooled_in_place() -> Vec<Limited> {
+    let quarters = |kind| Pool { kind, window: window([2, 2], [2, 2], [1, 1], [0; 4]), ceil: false };
+    let pooled_strip = |variant: Variant| {
+        let pooled = variant.parts.iter().any(|part| part.name == "strips_pooled");
+        let name = |tile: &Part| format!("{} {} pooled", variant.kernel.name, tile.name);
+        variant.parts.last().filter(|_| pooled).map(name)
+    };
+    let of_strips: BTreeSet<String> = kernels::variants().filter_map(pooled_strip).collect();
+    let three = ConvShape { image: [9, 19], ..strips()[0] };
+    let mut kernels: Vec<_> = of_strips.into_iter().map(|name| (name, three)).collect();
+    kernels.push(("conv_depthwise pooled".into(), ConvShape { image: [10, 21], ..depthwise() }));
+    kernels.extend(gemm_tiles().map(|tile| (format!("{tile} pooled"), ConvShape { image: [15, 19], ..products() })));
+    let mut cases = Vec::new();
+    for (name, shape) in &kernels {
+        for kind in POOL_KINDS {
+            let limits = Limits { conv_kernel: Some(name.as_str().into()), ..software() };
+            cases.push(every_activation_under(*shape, |_| Some(quarters(kind)), false, limits));
+        }
+    }
+    cases
+}
+
 /// `conv_gemm` with each of its tiles.
 fn gemm_tiles() -> impl Iterator<Item = String> {
     let parts = kernels::variants().flat_map(|variant| variant.parts);
     let tiles: BTreeSet<&str> = parts.filter_map(|part| part.name.strip_prefix("gemm_")).collect();
-    tiles.into_iter().filter(|tile| !tile.starts_with("store")).map(|tile| format!("conv_gemm {tile}"))
+    tiles
+        .into_iter()
+        .filter(|tile| tile.starts_with(|first: char| first.is_ascii_digit()))
+        .map(|tile| format!("conv_gemm {tile}"))
 }
 
 /// Neither products nor channels nor pixels fill whole tiles, nor two splits alike.
@@ -147,12 +174,23 @@ fn layouts() -> Limited {
 
 /// One node for each activation, all of one shape.
 fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool, limits: Limits) -> Limited {
+    let pool = |index| match store {
+        Store::Pooled(kind) => pools(kind).into_iter().cycle().nth(index),
+        _ => None,
+    };
+    every_activation_under(shape, pool, residual, limits)
+}
+
+/// The same, each under the pool of its number.
+fn every_activation_under(
+    shape: ConvShape,
+    pool: impl Fn(usize) -> Option<Pool>,
+    residual: bool,
+    limits: Limits,
+) -> Limited {
     let mut build = Build::new(7);
     for (index, &activation) in ACTIVATIONS.iter().enumerate() {
-        let pool = match store {
-            Store::Pooled(kind) => pools(kind).into_iter().cycle().nth(index),
-            _ => None,
-        };
+        let pool = pool(index);
         add(
             &mut build,
             Direction::Forward,
