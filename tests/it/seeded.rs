@@ -108,7 +108,7 @@ fn activation(seed: Seed) -> Activation {
 }
 
 /// The pool that a fault is about.
-fn pool(seed: Seed) -> Option<Pool> {
+fn pool(kernel: &str, seed: Seed) -> Option<Pool> {
     let kind = match seed {
         WindowOffByOne | WindowOffByOneInPlace => PoolKind::Max,
         MeanWindowOffByOne | MeanWindowOffByOneInPlace => PoolKind::Average { count_include_pad: false },
@@ -116,6 +116,7 @@ fn pool(seed: Seed) -> Option<Pool> {
     };
     let window = match seed {
         WindowOffByOne | MeanWindowOffByOne => window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]),
+        _ if kernel == "conv_stem" => window([3, 3], [2, 2], [1, 1], [1; 4]),
         _ => window([2, 2], [2, 2], [1, 1], [0; 4]),
     };
     Some(Pool { kind, window, ceil: false })
@@ -125,6 +126,7 @@ fn pool(seed: Seed) -> Option<Pool> {
 fn in_place(kernel: &str) -> &'static [Seed] {
     match kernel {
         "conv_subgroup" | "conv_depthwise" | "conv_gemm" => &[WindowOffByOneInPlace, MeanWindowOffByOneInPlace],
+        "conv_stem" => &[WindowOffByOneInPlace],
         _ => &[],
     }
 }
@@ -138,11 +140,17 @@ fn case(kernel: &str, seed: Seed) -> Case {
     let activation = activation(seed);
     let (batch, in_c, image) = (IMAGES[0], IMAGES[1], [IMAGES[2], IMAGES[3]]);
     let three = ConvShape { batch, in_c, out_c: 3, groups: 1, image, window: window([3, 3], [2, 1], [1, 1], [1; 4]) };
-    let epilogue = Epilogue { activation, pool: pool(seed), ..Epilogue::default() };
+    let epilogue = Epilogue { activation, pool: pool(kernel, seed), ..Epilogue::default() };
     let y = match kernel {
         "conv_direct" => conv(&mut build, in_c, three.filters(), three.conv(epilogue)),
         // Seven channels: the second tile has three.
-        "conv_tile" | "conv_subgroup" | "conv_gemm" => conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue)),
+        "conv_stem" if in_place(kernel).contains(&seed) => {
+            let window = window([3, 3], [2, 2], [1, 1], [1; 4]);
+            conv(&mut build, in_c, [7, 3, 3, 3], ConvShape { window, ..three }.conv(epilogue))
+        }
+        "conv_tile" | "conv_subgroup" | "conv_stem" | "conv_gemm" => {
+            conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue))
+        }
         // Two splits, the second one shorter.
         "conv_join" => conv(&mut build, 10, [7, 10, 3, 3], ConvShape { in_c: 10, ..three }.conv(epilogue)),
         "conv_transpose_direct" => conv(&mut build, in_c, three.transposed_filters(), three.conv_transpose(epilogue)),
@@ -186,7 +194,8 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
     let conv_kernel = match kernel {
         "conv_subgroup" if in_place(kernel).contains(&seed) => Some("conv_subgroup strip_4x8 pooled"),
         "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise pooled"),
-        "conv_subgroup" => Some(kernel),
+        "conv_stem" if in_place(kernel).contains(&seed) => Some("conv_stem row_3s2_max3s2"),
+        "conv_subgroup" | "conv_stem" => Some(kernel),
         "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),

@@ -1,6 +1,6 @@
 //! Which kernel computes a convolution, with which tile: the one place where this is decided.
 
-use super::{ConvShape, depthwise, gemm, row_major, subgroup};
+use super::{ConvShape, depthwise, gemm, row_major, stem, subgroup};
 use crate::kernels::Kernel;
 use crate::ops::epilogue::{Epilogue, parts};
 use crate::ops::window::{Pads, Window};
@@ -139,8 +139,9 @@ impl Family {
 const EVERY_DEVICE: fn(&Limits) -> Result<(), &'static str> = |_| Ok(());
 
 /// Every family, the most wanted first. The last one fits every convolution.
-pub static FAMILIES: [Family; 5] = [
+pub static FAMILIES: [Family; 6] = [
     Family { kernel: &super::CONV_DEPTHWISE, suits: among_its_kind, candidates: depthwise::candidates },
+    Family { kernel: &super::CONV_STEM, suits: loads_cost_most, candidates: stem::candidates },
     Family { kernel: &super::CONV_SUBGROUP, suits: loads_cost_most, candidates: subgroup::candidates },
     Family { kernel: &super::CONV_GEMM, suits: has_workgroup_memory, candidates: gemm::candidates },
     Family { kernel: &super::CONV_TILE, suits: EVERY_DEVICE, candidates: row_major::tile_candidates },
@@ -273,6 +274,8 @@ mod tests {
     #[test]
     fn a_pool_is_where_it_costs_least() {
         let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        let strided = Window { stride: [2, 2], ..shape(3, 56, 1).window };
+        let stem = ConvShape { window: strided, image: [113; 2], ..shape(3, 56, 1) };
         let name = |shape: &ConvShape, limits: &Limits, pool| {
             let choice = pooled(shape, limits, pool, Activation::Relu);
             let in_place = choice.candidate.pooling == Pooling::InPlace;
@@ -289,7 +292,21 @@ mod tests {
         assert_eq!(name(&shape(64, 56, 1), &software, [3, 2]), "conv_subgroup strip_3x7x16");
         assert_eq!(name(&shape(64, 56, 64), &software, [2, 2]), "conv_depthwise pooled");
         assert_eq!(name(&shape(64, 56, 64), &software, [3, 2]), "conv_depthwise unpooled");
+        assert_eq!(name(&shape(3, 56, 1), &software, [2, 2]), "conv_stem row_3s1 pooled");
+        assert_eq!(name(&stem, &software, [3, 2]), "conv_stem row_3s2_max3s2");
         assert!(name(&shape(64, 56, 1), &Limits::default(), [2, 2]).ends_with(" pooled"));
+    }
+
+    #[test]
+    fn maxima_of_sums_are_those_of_results_under_activations_that_never_decrease() {
+        let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        let window = Window { stride: [2, 2], ..shape(3, 56, 1).window };
+        let stem = ConvShape { window, image: [113; 2], ..shape(3, 56, 1) };
+        let in_place = |activation| pooled(&stem, &software, [3, 2], activation).candidate.pooling == Pooling::InPlace;
+        assert!(in_place(Activation::Clip { min: 0.0, max: 6.0 }));
+        assert!(in_place(Activation::LeakyRelu { alpha: 0.1 }));
+        assert!(!in_place(Activation::LeakyRelu { alpha: -0.1 }));
+        assert!(!in_place(Activation::Swish { alpha: 1.0 }));
     }
 
     #[test]

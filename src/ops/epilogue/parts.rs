@@ -47,9 +47,13 @@ pub(in crate::ops) const INCLUDES_BY_FOUR: [Part; 5] =
 /// The same for strips of pixels.
 pub(in crate::ops) const INCLUDES_STRIPS: [Part; 6] =
     [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR, STRIPS];
+/// The same for strips of a result by four channels, of an image that lies row-major.
+pub(in crate::ops) const INCLUDES_STEM: [Part; 6] =
+    [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_PLAIN, STRIPS];
 const CONV_PARAMS: Part = part!("shared", "conv_params");
 const CONV_BY_FOUR: Part = part!("shared", "conv_by_four");
 const IMAGE_BY_FOUR: Part = part!("shared", "image_by_four");
+const IMAGE_PLAIN: Part = part!("shared", "image_plain");
 const STRIPS: Part = part!("shared", "strips");
 const SLOPE_UNIFORM: Part = part!("shared", "slope_uniform");
 const SLOPE_CHANNEL: Part = part!("shared", "slope_channel");

@@ -11,6 +11,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(one_element_an_invocation("conv_transpose_direct", "input[line + ix]"));
     rows.extend(tile("conv_tile"));
     rows.extend(subgroup("conv_subgroup"));
+    rows.extend(stem("conv_stem"));
     rows.extend(depthwise("conv_depthwise"));
     rows.extend(gemm("conv_gemm"));
     rows.extend(in_place("conv_gemm", "place % 2u, n", "place % 2u + 1u, n"));
@@ -86,6 +87,18 @@ fn subgroup(kernel: &'static str) -> Vec<Row> {
 /// In a pool in the same dispatch as its convolution: in the place of its windows, or in what belongs to one.
 fn in_place(kernel: &'static str, find: &str, replace: &str) -> [Row; 2] {
     [WindowOffByOneInPlace, MeanWindowOffByOneInPlace].map(|seed| row(kernel, seed, find, replace))
+}
+
+fn stem(kernel: &'static str) -> Vec<Row> {
+    let mut rows = by_four(kernel).to_vec();
+    rows.push(row(kernel, TapShifted, "weights[weight_at + 8u]", "weights[weight_at + 4u]"));
+    rows.push(row(kernel, TailDropped, "ic < p.in_c;", "ic < p.in_c - 1u;"));
+    rows.push(row(kernel, ItemReadsAnother, "(n * p.in_c * p.in_h", "(min(n, 1u) * p.in_c * p.in_h"));
+    // Windows of maxima, down which an invocation goes.
+    for padding in ["- p.pool.pad_left", "- p.pool.pad_top"] {
+        rows.push(row(kernel, WindowOffByOneInPlace, padding, &format!("+ 1 {padding}")));
+    }
+    rows
 }
 
 fn depthwise(kernel: &'static str) -> Vec<Row> {
