@@ -20,7 +20,7 @@ impl Epilogue {
         Ok((parts, residual.into_iter().collect()))
     }
 
-    /// The same for images that lie by four channels; the pool, where there is one, is a dispatch of its own.
+    /// The same for images that lie by four channels, without the pool: a part of its own, or a dispatch.
     pub(in crate::ops) fn by_four_parts(&self, node: &mut Lowering<'_>) -> OpResult<(Vec<Part>, Vec<View>)> {
         let residual = match node.has_input(slot::RESIDUAL) {
             true => Some(node.input_as(slot::RESIDUAL, Layout::ByFour)?),
