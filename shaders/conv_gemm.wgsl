@@ -4,12 +4,11 @@
 // number loaded once feeds a tile's whole side. The products of a sum are numbered tap by tap, within a tap by blocks of 4
 // input channels. With splits, each workgroup sums a range of blocks only, and conv_join adds the ranges.
 // Image and result by four channels; weights [group][oc / TILE_CHANNELS][split][product / 4][4 ic][TILE_CHANNELS].
-// `main` and the tile's constants are written by src/ops/conv/gemm/tile.rs. Expects: main, TILE_*, SLAB, store_sums, and what
-// conv_by_four expects.
+// `main` and the tile's constants are written by src/ops/conv/gemm/tile.rs. Expects: main, TILE_*, SLAB, pixel_at, pixel_count,
+// store_sums_of_four, and what conv_by_four expects.
 
 // What a workgroup computes.
 struct Tile {
-    n_pixels: u32,
     first_pixel: u32,
     // The first of its blocks of 4 output channels, and the end of its group's.
     first_block: u32,
@@ -32,7 +31,6 @@ fn tile_at(index: u32) -> Tile {
     let splits = (group_blocks + per_split - 1u) / per_split;
     let block = index % (per_group * groups);
     let split = index / (per_group * groups) % splits;
-    let n_pixels = p.count * p.out_h * p.out_w;
     let first_pixel = index / (per_group * groups * splits) * TILE_PIXELS;
 
     let group = block / per_group;
@@ -42,9 +40,9 @@ fn tile_at(index: u32) -> Tile {
     let taps = p.k_h * p.k_w;
     let stored_slabs = (taps * per_split + SLAB - 1u) / SLAB;
     return Tile(
-        n_pixels, first_pixel, first_block, (end_channel + 3u) / 4u,
+        first_pixel, first_block, (end_channel + 3u) / 4u,
         group * group_blocks + split * per_split, in_blocks, split, (taps * in_blocks + SLAB - 1u) / SLAB,
-        (block * splits + split) * stored_slabs * SLAB * TILE_CHANNELS, first_pixel < n_pixels,
+        (block * splits + split) * stored_slabs * SLAB * TILE_CHANNELS, first_pixel < pixel_count(),
     );
 }
 
@@ -66,16 +64,17 @@ fn advance(product: Product, by: u32, in_blocks: u32) -> Product {
     return to;
 }
 
+// A pixel of the result; those behind the last do not exist.
+struct Pixel { n: u32, y: u32, x: u32, exists: bool }
+
 // An output pixel as the input sees it: its batch item's first block, and the place under the first tap.
 struct Corner { first: u32, y: i32, x: i32, exists: bool }
 
 fn corner(pixel: u32, tile: Tile) -> Corner {
-    let n = pixel / (p.out_h * p.out_w);
-    let y = pixel / p.out_w % p.out_h;
-    let x = pixel % p.out_w;
+    let at = pixel_at(pixel);
     return Corner(
-        n * ((p.in_c + 3u) / 4u) + tile.first_in,
-        i32(y * p.stride_h) - p.pad_top, i32(x * p.stride_w) - p.pad_left, pixel < tile.n_pixels,
+        at.n * ((p.in_c + 3u) / 4u) + tile.first_in,
+        i32(at.y * p.stride_h) - p.pad_top, i32(at.x * p.stride_w) - p.pad_left, at.exists,
     );
 }
 
@@ -86,12 +85,4 @@ fn input_at(at: Corner, product: Product) -> vec4<f32> {
     let inside = at.exists && product.ky < p.k_h && y >= 0 && y < i32(p.in_h) && x >= 0 && x < i32(p.in_w);
     let index = ((at.first + product.block) * p.in_h + u32(y)) * p.in_w + u32(x);
     return select(vec4<f32>(), input[select(0u, index, inside)], inside);
-}
-
-// The plain sums of a block of 4 channels at a pixel of the tile.
-fn store_four_at(sums: vec4<f32>, tile: Tile, block: u32, pixel: u32) {
-    if (pixel < tile.n_pixels && block < tile.end_block) {
-        let n = pixel / (p.out_h * p.out_w);
-        store_sums(sums, n, block, pixel / p.out_w % p.out_h, pixel % p.out_w, tile.split);
-    }
 }

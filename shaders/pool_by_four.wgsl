@@ -1,5 +1,5 @@
 // pool_by_four: a pool of images by four channels. One invocation computes 4 channels of one output pixel.
-// Expects: take, pooled.
+// Expects: take, pooled, window_place.
 
 struct Params {
     pool: PoolParams,
@@ -36,13 +36,4 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
     }
     output[index] = pooled(state, taken, index % pixels);
-}
-
-// A place of a pool's window in the image, or outside of it.
-struct WindowPlace { y: i32, x: i32 }
-
-fn window_place(pixel: u32, tap: u32) -> WindowPlace {
-    let y = i32(pixel / p.pool.out_w * p.pool.stride_h + tap / p.pool.k_w * p.pool.dilation_h) - p.pool.pad_top;
-    let x = i32(pixel % p.pool.out_w * p.pool.stride_w + tap % p.pool.k_w * p.pool.dilation_w) - p.pool.pad_left;
-    return WindowPlace(y, x);
 }

@@ -63,10 +63,11 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 20] = [
+pub static KERNELS: [&Kernel; 21] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
+    &ops::conv::CONV_STEM,
     &ops::conv::CONV_DEPTHWISE,
     &ops::conv::CONV_GEMM,
     &ops::conv::CONV_JOIN,

@@ -1,8 +1,7 @@
-// A convolution whose image, residual and result lie four channels side by side: [n, c / 4, h, w, 4]. Weights are vec4s over
-// input channels in the order in which the kernel reads them; then the biases and the slopes, a vec4 for 4 output channels.
+// A convolution whose residual and result lie four channels side by side: [n, c / 4, h, w, 4]. Weights are vec4s in the order
+// in which the kernel reads them; then the biases and the slopes, a vec4 for 4 output channels.
 // Expects: activate, activation_parameters, residuals_at.
 @group(0) @binding(1) var<storage, read_write> output: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> weights: array<vec4<f32>>;
 
 fn slopes_of(block: u32) -> vec4<f32> {
@@ -13,19 +12,27 @@ fn biases_of(block: u32) -> vec4<f32> {
     return weights[p.bias_at + block - p.first_c / 4u];
 }
 
-// Residual and activation for the sums, bias included, of the 4 output channels of a block at a pixel, and their store.
+// Whether a block of 4 output channels is this dispatch's to store.
+fn is_stored(block: u32) -> bool {
+    return block * 4u < min(p.first_c + p.count_c, p.out_c);
+}
+
+// Residual and activation for the sums, bias included, of the 4 output channels of a block at a pixel of the unpooled result.
 // What lies behind the last channel becomes zero.
-fn store_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) {
-    let blocks = (p.out_c + 3u) / 4u;
-    if (block * 4u >= min(p.first_c + p.count_c, p.out_c)) {
-        return;
-    }
-    let at = ((n * blocks + block) * p.out_h + oy) * p.out_w + ox;
-    let whole = sums + residuals_at(at);
+fn finish_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) -> vec4<f32> {
+    let whole = sums + residuals_at(((n * ((p.out_c + 3u) / 4u) + block) * p.out_h + oy) * p.out_w + ox);
     let a = activation_parameters(block);
     let b = p.activation_b;
     let finished =
         vec4<f32>(activate(whole.x, a.x, b), activate(whole.y, a.y, b), activate(whole.z, a.z, b), activate(whole.w, a.w, b));
     let channels = vec4<u32>(block * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-    output[at] = select(vec4<f32>(), finished, channels < vec4<u32>(p.out_c));
+    return select(vec4<f32>(), finished, channels < vec4<u32>(p.out_c));
+}
+
+// Finishes and stores them.
+fn store_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) {
+    if (is_stored(block)) {
+        let at = ((n * ((p.out_c + 3u) / 4u) + block) * p.out_h + oy) * p.out_w + ox;
+        output[at] = finish_four(sums, n, block, oy, ox);
+    }
 }

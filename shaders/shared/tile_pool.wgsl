@@ -1,7 +1,4 @@
-// An invocation's pixels are the places of one pool's window, 4 at a time. Expects: take, pooled.
-
-// A place of a pool's window in the convolution's output; outside of it nothing is taken.
-struct WindowPlace { y: i32, x: i32, inside: bool }
+// An invocation's pixels are the places of one pool's window, 4 at a time. Expects: take, pooled, window_place.
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -37,13 +34,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var i = 0u; i < channels_of(block); i++) {
         output[(n * p.out_c + first_channel(block) + i) * pixels + pixel] = result[i];
     }
-}
-
-fn window_place(pixel: u32, tap: u32) -> WindowPlace {
-    let y = i32(pixel / p.pool.out_w * p.pool.stride_h + tap / p.pool.k_w * p.pool.dilation_h) - p.pool.pad_top;
-    let x = i32(pixel % p.pool.out_w * p.pool.stride_w + tap % p.pool.k_w * p.pool.dilation_w) - p.pool.pad_left;
-    let inside = tap < p.pool.k_h * p.pool.k_w && y >= 0 && y < i32(p.out_h) && x >= 0 && x < i32(p.out_w);
-    return WindowPlace(y, x, inside);
 }
 
 // A place outside is convolved like the first one, and not taken.

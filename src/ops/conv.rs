@@ -6,12 +6,14 @@ mod depthwise;
 mod gemm;
 mod restrict;
 mod row_major;
+mod stem;
 mod subgroup;
 mod text;
 
 pub use depthwise::CONV_DEPTHWISE;
 pub use gemm::{CONV_GEMM, CONV_JOIN};
 pub use row_major::{CONV_DIRECT, CONV_TILE};
+pub use stem::CONV_STEM;
 pub use subgroup::CONV_SUBGROUP;
 
 pub(crate) use row_major::loop_iterations;

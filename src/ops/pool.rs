@@ -177,6 +177,7 @@ fn maximum<T: Real>(a: T, b: T) -> T {
 }
 
 pub(super) const POOL_PARAMS: Part = part!("shared", "pool_params");
+pub(super) const WINDOW_PLACE: Part = part!("shared", "window_place");
 pub(super) const PLACE: Part = part!("shared", "place");
 pub(super) const STORE_MAX: Part = part!("shared", "store_max_pool");
 pub(super) const STORE_AVERAGE: Part = part!("shared", "store_average_pool");
@@ -237,16 +238,24 @@ uniform! {
     pub struct PoolByFourParams { pool: PoolParams, out_h: u32, out_w: u32, count: u32 }
 }
 
+/// Every pool by four channels.
+pub(super) const POOLS_BY_FOUR: [Part; 2] = [parts::TILE_MAX, parts::TILE_AVERAGE];
+
 /// Four channels of one window an invocation.
 pub static POOL_BY_FOUR: Kernel = Kernel {
     name: "pool_by_four",
     source: include_str!("../../shaders/pool_by_four.wgsl"),
-    includes: &[POOL_PARAMS],
+    includes: &[POOL_PARAMS, WINDOW_PLACE],
     params: PoolByFourParams::FIELDS,
-    combinations: || vec![vec![parts::TILE_MAX], vec![parts::TILE_AVERAGE]],
+    combinations: || POOLS_BY_FOUR.map(|part| vec![part]).to_vec(),
 };
 
 impl Pool {
+    /// The part that makes one of the elements of a window, four channels at a time.
+    pub(super) fn part_by_four(&self) -> Part {
+        POOLS_BY_FOUR[usize::from(self.kind != PoolKind::Max)]
+    }
+
     /// Appends the dispatch that pools images of this size, which lie by four channels.
     pub(super) fn lower_by_four(
         &self,
@@ -254,10 +263,9 @@ impl Pool {
         [h, w]: [usize; 2],
         [output, input]: [View; 2],
     ) -> OpResult<()> {
-        let part = if self.kind == PoolKind::Max { parts::TILE_MAX } else { parts::TILE_AVERAGE };
         let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output) / 4);
         let params = PoolByFourParams { pool, out_h: h as u32, out_w: w as u32, count };
-        node.dispatch(&POOL_BY_FOUR, vec![part], count, params, output, &[input])
+        node.dispatch(&POOL_BY_FOUR, vec![self.part_by_four()], count, params, output, &[input])
     }
 }
 

@@ -232,8 +232,7 @@ Reshape flatten -> 1x64
     assert_eq!(plan(&graph, &row_major()).unwrap().to_string(), tiled);
     let by_four = "\
 Conv conv -> 1x4x4x4
-    conv_gemm+usual+slopes_uniform+residuals_none+gemm_store_each+gemm_32x32 groups 2x1x1
-    pool_by_four+tile_max_pool groups 1x1x1
+    conv_gemm+usual+slopes_uniform+residuals_none+pooled_by_four+tile_max_pool+gemm_pixels_pooled+gemm_32x32 groups 2x1x1
 Reshape flatten -> 1x64
     channels_apart groups 1x1x1
 ";

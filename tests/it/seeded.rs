@@ -37,6 +37,10 @@ enum Seed {
     WindowOffByOne,
     /// The same for a pool that takes the mean.
     MeanWindowOffByOne,
+    /// As `WindowOffByOne`, for a pool in the same dispatch as a convolution whose result lies by four channels.
+    WindowOffByOneInPlace,
+    /// The same for a pool that takes the mean.
+    MeanWindowOffByOneInPlace,
     /// An operand is rounded to 16 bits.
     HalfPrecision,
     /// The result of the run before stays.
@@ -104,13 +108,27 @@ fn activation(seed: Seed) -> Activation {
 }
 
 /// The pool that a fault is about.
-fn pool(seed: Seed) -> Option<Pool> {
+fn pool(kernel: &str, seed: Seed) -> Option<Pool> {
     let kind = match seed {
-        WindowOffByOne => PoolKind::Max,
-        MeanWindowOffByOne => PoolKind::Average { count_include_pad: false },
+        WindowOffByOne | WindowOffByOneInPlace => PoolKind::Max,
+        MeanWindowOffByOne | MeanWindowOffByOneInPlace => PoolKind::Average { count_include_pad: false },
         _ => return None,
     };
-    Some(Pool { kind, window: window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]), ceil: false })
+    let window = match seed {
+        WindowOffByOne | MeanWindowOffByOne => window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]),
+        _ if kernel == "conv_stem" => window([3, 3], [2, 2], [1, 1], [1; 4]),
+        _ => window([2, 2], [2, 2], [1, 1], [0; 4]),
+    };
+    Some(Pool { kind, window, ceil: false })
+}
+
+/// The faults of pools in the dispatch of their convolution that a kernel has.
+fn in_place(kernel: &str) -> &'static [Seed] {
+    match kernel {
+        "conv_subgroup" | "conv_depthwise" | "conv_gemm" => &[WindowOffByOneInPlace, MeanWindowOffByOneInPlace],
+        "conv_stem" => &[WindowOffByOneInPlace],
+        _ => &[],
+    }
 }
 
 /// An image batch of three.
@@ -122,11 +140,17 @@ fn case(kernel: &str, seed: Seed) -> Case {
     let activation = activation(seed);
     let (batch, in_c, image) = (IMAGES[0], IMAGES[1], [IMAGES[2], IMAGES[3]]);
     let three = ConvShape { batch, in_c, out_c: 3, groups: 1, image, window: window([3, 3], [2, 1], [1, 1], [1; 4]) };
-    let epilogue = Epilogue { activation, pool: pool(seed), ..Epilogue::default() };
+    let epilogue = Epilogue { activation, pool: pool(kernel, seed), ..Epilogue::default() };
     let y = match kernel {
         "conv_direct" => conv(&mut build, in_c, three.filters(), three.conv(epilogue)),
         // Seven channels: the second tile has three.
-        "conv_tile" | "conv_subgroup" | "conv_gemm" => conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue)),
+        "conv_stem" if in_place(kernel).contains(&seed) => {
+            let window = window([3, 3], [2, 2], [1, 1], [1; 4]);
+            conv(&mut build, in_c, [7, 3, 3, 3], ConvShape { window, ..three }.conv(epilogue))
+        }
+        "conv_tile" | "conv_subgroup" | "conv_stem" | "conv_gemm" => {
+            conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue))
+        }
         // Two splits, the second one shorter.
         "conv_join" => conv(&mut build, 10, [7, 10, 3, 3], ConvShape { in_c: 10, ..three }.conv(epilogue)),
         "conv_transpose_direct" => conv(&mut build, in_c, three.transposed_filters(), three.conv_transpose(epilogue)),
@@ -166,9 +190,14 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
 }
 
 /// The device's limits, and a kernel that is to be chosen.
-fn limits(kernel: &'static str) -> Limits {
+fn limits(kernel: &'static str, seed: Seed) -> Limits {
     let conv_kernel = match kernel {
-        "conv_subgroup" | "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        "conv_subgroup" if in_place(kernel).contains(&seed) => Some("conv_subgroup strip_4x8 pooled"),
+        "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise pooled"),
+        "conv_stem" if in_place(kernel).contains(&seed) => Some("conv_stem row_3s2_max3s2"),
+        "conv_subgroup" | "conv_stem" => Some(kernel),
+        "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),
         "conv_join" => Some("conv_gemm 32x32 split 2"),
         _ => Some("conv_tile"),
@@ -181,7 +210,7 @@ fn unnoticed(rows: Vec<Row>) -> Vec<String> {
     let mut unnoticed = Vec::new();
     for Row { kernel, seed, find, replace } in rows {
         let case = case(kernel, seed);
-        let clean = plan(&case.graph, &limits(kernel)).unwrap_or_else(|error| panic!("{error}"));
+        let clean = plan(&case.graph, &limits(kernel, seed)).unwrap_or_else(|error| panic!("{error}"));
         assert!(
             clean.dispatches().any(|dispatch| dispatch.variant.kernel.name == kernel),
             "{kernel} {seed:?}: {clean}"
@@ -215,7 +244,7 @@ fn every_kernel_has_each_fault_that_has_a_meaning_for_it() {
     for kernel in KERNELS {
         let wanted = if kernel.name.starts_with("conv") { &OF_CONVOLUTIONS[..] } else { &OF_ALL };
         let has = |seed: &Seed| rows.iter().any(|row| row.kernel == kernel.name && row.seed == *seed);
-        let missing: Vec<_> = wanted.iter().filter(|seed| !has(seed)).collect();
+        let missing: Vec<_> = wanted.iter().chain(in_place(kernel.name)).filter(|seed| !has(seed)).collect();
         assert!(missing.is_empty(), "{} has no row for {missing:?}", kernel.name);
     }
 }

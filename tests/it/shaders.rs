@@ -16,21 +16,21 @@ fn parsed(variant: &Variant) -> Module {
 }
 
 fn validated(variant: &Variant, module: &Module) -> ModuleInfo {
-    // No capability but that of the kernel that says so in its name: nothing else that a device might lack.
+    // No capability but that of the kernels for subgroups of 8: nothing else that a device might lack.
     let needed = if uses_subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), needed);
     validator.validate(module).unwrap_or_else(|error| panic!("{variant}: {error:?}"))
 }
 
 fn uses_subgroups(variant: &Variant) -> bool {
-    variant.kernel.name.contains("subgroup")
+    ["conv_subgroup", "conv_stem"].contains(&variant.kernel.name)
 }
 
 /// Whether a workgroup of so many invocations is usual: a subgroup of software adapters has eight, and a product of
 /// matrices as many as its tile takes, within what WebGPU promises.
 fn is_usual_workgroup(variant: &Variant, invocations: u32) -> bool {
     match variant.kernel.name {
-        "conv_subgroup" => invocations == 8,
+        "conv_subgroup" | "conv_stem" => invocations == 8,
         "conv_gemm" => invocations.is_multiple_of(WORKGROUP) && invocations <= 256,
         _ => invocations == WORKGROUP,
     }
@@ -147,7 +147,9 @@ fn every_shader_file_is_part_of_some_variant() {
         linked.extend(variant.kernel.includes.iter().chain(&variant.parts).map(|part| part.name.to_string()));
     }
     // Written by Rust.
-    linked.retain(|name| !name.starts_with("strip_") && !is_gemm_tile(name) && name != "usual");
+    linked.retain(|name| {
+        !["strip_", "row_"].iter().any(|tile| name.starts_with(tile)) && !is_gemm_tile(name) && name != "usual"
+    });
     linked.extend(["grid", "nan"].map(str::to_string)); // Linked to all.
     let shaders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = BTreeSet::new();

@@ -1,9 +1,11 @@
 //! What the kernels whose images lie by four channels have in common: bindings, parameters, and the pool behind them.
 
+use super::choice::Pooling;
 use super::{ConvParams, ConvShape};
 use crate::kernels::Part;
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
+use crate::ops::pool::PoolParams;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Lowering, View};
 use rayon::prelude::*;
@@ -21,6 +23,7 @@ pub(super) struct Bound {
     pub(super) output: View,
     pub(super) input: View,
     residual: Vec<View>,
+    pool: PoolParams,
 }
 
 impl Bound {
@@ -34,26 +37,54 @@ impl Bound {
         let residual = vec![*self.residual.first().unwrap_or(&self.input)];
         Bound { parts: parts::with_any_residual(&self.parts), residual, ..*self }
     }
+
+    /// Parameters of a kernel whose biases and slopes for a range of channels, as many as are `padded`, come after so many
+    /// numbers of weights.
+    pub(super) fn params(
+        &self,
+        shape: &ConvShape,
+        epilogue: &Epilogue,
+        channels: Range<usize>,
+        weights: usize,
+        padded: usize,
+    ) -> ConvParams {
+        ConvParams {
+            pool: self.pool,
+            count: shape.batch as u32,
+            bias_at: (weights / CHANNELS) as u32,
+            slope_at: ((weights + padded) / CHANNELS) as u32,
+            ..ConvParams::new(shape, &Epilogue { pool: None, ..epilogue.clone() }, channels)
+        }
+    }
 }
 
-/// Lets `convolve` append the dispatches that write the convolution, and appends one for the pool where there is one.
+/// Lets `convolve` append the dispatches that write the convolution of an image in this layout, and appends one for a pool
+/// that is not theirs.
 pub(super) fn with_pool(
     node: &mut Lowering<'_>,
     shape: &ConvShape,
     epilogue: &Epilogue,
+    image: Layout,
+    pooling: Pooling,
     convolve: impl FnOnce(&mut Lowering<'_>, &Bound) -> OpResult<()>,
 ) -> OpResult<()> {
-    let input = node.input_as(slot::INPUT, Layout::ByFour)?;
-    let (parts, residual) = epilogue.by_four_parts(node)?;
+    let input = node.input_as(slot::INPUT, image)?;
+    let (mut parts, residual) = epilogue.by_four_parts(node)?;
     let stored = node.output_as(0, Layout::ByFour)?;
-    let output = match epilogue.pool {
-        Some(_) => node.scratch("before the pool", Layout::ByFour.len(&shape.output()))?,
-        None => stored,
-    };
-    convolve(node, &Bound { parts, output, input, residual })?;
-    match &epilogue.pool {
-        Some(pool) => pool.lower_by_four(node, shape.out, [stored, output]),
-        None => Ok(()),
+    let unpooled =
+        |output| Bound { parts: parts.clone(), output, input, residual: residual.clone(), pool: PoolParams::default() };
+    match (&epilogue.pool, pooling) {
+        (None, _) => convolve(node, &unpooled(stored)),
+        (Some(pool), Pooling::Behind) => {
+            let sums = node.scratch("before the pool", Layout::ByFour.len(&shape.output()))?;
+            convolve(node, &unpooled(sums))?;
+            pool.lower_by_four(node, shape.out, [stored, sums])
+        }
+        (Some(pool), Pooling::InPlace) => {
+            parts.extend([parts::POOLED_BY_FOUR, pool.part_by_four()]);
+            let pool = PoolParams::new(Some(pool), shape.out);
+            convolve(node, &Bound { parts, output: stored, input, residual, pool })
+        }
     }
 }
 
@@ -65,23 +96,6 @@ pub(super) fn packed_blocks<B: Sync>(blocks: &[B], fill: impl Fn(&B, &mut Vec<f3
         weights
     };
     blocks.par_iter().map(packed).collect::<Vec<_>>().concat()
-}
-
-/// Parameters of a kernel whose biases and slopes for a range of channels, as many as are `padded`, come after so many
-/// numbers of weights.
-pub(super) fn params(
-    shape: &ConvShape,
-    epilogue: &Epilogue,
-    channels: Range<usize>,
-    weights: usize,
-    padded: usize,
-) -> ConvParams {
-    ConvParams {
-        count: shape.batch as u32,
-        bias_at: (weights / CHANNELS) as u32,
-        slope_at: ((weights + padded) / CHANNELS) as u32,
-        ..ConvParams::new(shape, &Epilogue { pool: None, ..epilogue.clone() }, channels)
-    }
 }
 
 impl ConvShape {

@@ -1,10 +1,11 @@
 //! Which kernel computes a convolution, with which tile: the one place where this is decided.
 
-use super::{ConvShape, depthwise, gemm, row_major, subgroup};
+use super::{ConvShape, depthwise, gemm, row_major, stem, subgroup};
 use crate::kernels::Kernel;
-use crate::ops::epilogue::Epilogue;
+use crate::ops::epilogue::{Epilogue, parts};
 use crate::ops::window::{Pads, Window};
 use crate::ops::{OpResult, PoolKind};
+use crate::plan::layout::CHANNELS;
 use crate::plan::{Limits, Lowering};
 
 /// One way to compute one convolution on a device.
@@ -13,6 +14,8 @@ pub struct Candidate {
     pub name: String,
     /// An estimate of its time, to be compared with those of the same kernel's other candidates only.
     pub cost: f64,
+    /// Where a pool happens.
+    pub pooling: Pooling,
     lower: Box<Lower>,
 }
 
@@ -22,9 +25,10 @@ impl Candidate {
     pub(super) fn new(
         name: impl Into<String>,
         cost: f64,
+        pooling: Pooling,
         lower: impl Fn(&mut Lowering<'_>, &ConvShape, &Epilogue) -> OpResult<()> + 'static,
     ) -> Self {
-        Candidate { name: name.into(), cost, lower: Box::new(lower) }
+        Candidate { name: name.into(), cost, pooling, lower: Box::new(lower) }
     }
 
     /// Appends its dispatches.
@@ -32,6 +36,25 @@ impl Candidate {
         (self.lower)(node, shape, epilogue)
     }
 }
+
+/// Where the pool of an epilogue happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// In the dispatch that convolves.
+    InPlace,
+    /// In a dispatch behind it, which reads the sums that it left in scratch memory. Or there is no pool.
+    Behind,
+}
+
+impl Pooling {
+    /// A candidate's name with it.
+    pub(super) fn named(self, name: String) -> String {
+        if self == Pooling::InPlace { name + " pooled" } else { name }
+    }
+}
+
+/// What a vec4 load costs on software adapters in units of a multiply-add; on lavapipe it is as much as 100 to 200 of them.
+pub(super) const VEC4_LOAD: f64 = 100.0;
 
 /// A convolution that is to be computed, and on what.
 pub struct Problem<'a> {
@@ -46,6 +69,35 @@ pub struct Problem<'a> {
 }
 
 impl Problem<'_> {
+    /// The part of the result that a pool covers whose windows are 2x2, do not overlap and lie inside the image: kernels can
+    /// have all of a window in registers without computing anything twice. Under the usual activations, without a residual:
+    /// what is compiled for them.
+    pub(super) fn quartered(&self) -> Option<ConvShape> {
+        let halves = Window { kernel: [2, 2], stride: [2, 2], ..Window::pointwise() };
+        let [out_h, out_w] = self.shape.out;
+        let pool = self.epilogue.pool.as_ref()?;
+        if self.residual || !parts::is_most_usual(&self.epilogue.activation) {
+            return None;
+        }
+        let Pads { top, left, .. } = pool.window.pads;
+        let [_, _, h, w] = pool.output_shape([1, 1, out_h, out_w]).ok()?;
+        let fits = Window { pads: Pads::default(), ..pool.window } == halves
+            && [top, left] == [0, 0]
+            && 2 * h <= out_h
+            && 2 * w <= out_w;
+        fits.then_some(ConvShape { out: [2 * h, 2 * w], ..*self.shape })
+    }
+
+    /// What a dispatch for the pool costs on a software adapter, in multiply-adds and spread over the products of the
+    /// convolution: each vec4 is stored once before the pool, and loaded by each window that it lies in.
+    pub(super) fn pool_behind(&self) -> f64 {
+        let Some(pool) = &self.epilogue.pool else { return 0.0 };
+        let [_, _, h, w] = self.shape.output();
+        let [_, _, pooled_h, pooled_w] = pool.output_shape([1, 1, h, w]).unwrap_or_default();
+        let loads = (pooled_h * pooled_w * pool.taps()) as f64 / (h * w).max(1) as f64;
+        VEC4_LOAD * (1.0 + loads) / (CHANNELS * self.shape.terms().max(1)) as f64
+    }
+
     /// What tells convolutions apart that may be fastest with different candidates. Not weights, nor the numbers that an
     /// activation takes.
     pub fn key(&self) -> String {
@@ -87,8 +139,9 @@ impl Family {
 const EVERY_DEVICE: fn(&Limits) -> Result<(), &'static str> = |_| Ok(());
 
 /// Every family, the most wanted first. The last one fits every convolution.
-pub static FAMILIES: [Family; 5] = [
+pub static FAMILIES: [Family; 6] = [
     Family { kernel: &super::CONV_DEPTHWISE, suits: among_its_kind, candidates: depthwise::candidates },
+    Family { kernel: &super::CONV_STEM, suits: loads_cost_most, candidates: stem::candidates },
     Family { kernel: &super::CONV_SUBGROUP, suits: loads_cost_most, candidates: subgroup::candidates },
     Family { kernel: &super::CONV_GEMM, suits: has_workgroup_memory, candidates: gemm::candidates },
     Family { kernel: &super::CONV_TILE, suits: EVERY_DEVICE, candidates: row_major::tile_candidates },
@@ -163,10 +216,16 @@ fn by_rule(problem: &Problem<'_>, families: &[Family], mut passed_over: Vec<Stri
             Ok(candidates) => {
                 let count = candidates.len();
                 let candidate = cheapest(candidates).expect("a family that fits has a candidate");
-                let because = match count {
-                    1 => format!("{} fits", candidate.name),
-                    _ => format!("{} costs least of {count} that fit", candidate.name),
+                let of = match count {
+                    1 => "fits".to_string(),
+                    _ => format!("costs least of {count} that fit"),
                 };
+                let pool = match (&problem.epilogue.pool, candidate.pooling) {
+                    (None, _) => "",
+                    (Some(_), Pooling::InPlace) => ", its pool in the same dispatch",
+                    (Some(_), Pooling::Behind) => ", its pool in a dispatch of its own",
+                };
+                let because = format!("{} {of}{pool}", candidate.name);
                 passed_over.insert(0, because);
                 return Choice { candidate, because: passed_over.join("; ") };
             }
@@ -192,11 +251,62 @@ fn cheapest(candidates: Vec<Candidate>) -> Option<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::{Activation, Pool};
+
+    fn shape(in_c: usize, image: usize, groups: usize) -> ConvShape {
+        let window = Window { kernel: [3, 3], ..Window::pointwise() };
+        ConvShape { batch: 1, in_c, image: [image + 2; 2], out_c: 64, out: [image; 2], groups, window }
+    }
 
     fn chosen(limits: &Limits, groups: usize) -> Choice {
-        let window = Window { kernel: [3, 3], ..Window::pointwise() };
-        let shape = ConvShape { batch: 1, in_c: 64, image: [58, 58], out_c: 64, out: [56, 56], groups, window };
+        let shape = shape(64, 56, groups);
         choose(&Problem { shape: &shape, epilogue: &Epilogue::default(), residual: false, limits })
+    }
+
+    /// Under a pool of maxima.
+    fn pooled(shape: &ConvShape, limits: &Limits, [kernel, stride]: [usize; 2], activation: Activation) -> Choice {
+        let window = Window { kernel: [kernel; 2], stride: [stride; 2], ..Window::pointwise() };
+        let pool = Some(Pool { kind: PoolKind::Max, window, ceil: false });
+        let epilogue = Epilogue { activation, pool, ..Epilogue::default() };
+        choose(&Problem { shape, epilogue: &epilogue, residual: false, limits })
+    }
+
+    #[test]
+    fn a_pool_is_where_it_costs_least() {
+        let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        let strided = Window { stride: [2, 2], ..shape(3, 56, 1).window };
+        let stem = ConvShape { window: strided, image: [113; 2], ..shape(3, 56, 1) };
+        let name = |shape: &ConvShape, limits: &Limits, pool| {
+            let choice = pooled(shape, limits, pool, Activation::Relu);
+            let in_place = choice.candidate.pooling == Pooling::InPlace;
+            assert!(
+                choice.because.contains(if in_place { "the same dispatch" } else { "its own" }),
+                "{}",
+                choice.because
+            );
+            choice.candidate.name
+        };
+        assert_eq!(name(&shape(64, 56, 1), &software, [2, 2]), "conv_subgroup strip_3x8x16 pooled");
+        // Strips of 8 would compute a seventh in vain.
+        assert_eq!(name(&shape(64, 28, 1), &software, [2, 2]), "conv_subgroup strip_3x7x16");
+        assert_eq!(name(&shape(64, 56, 1), &software, [3, 2]), "conv_subgroup strip_3x7x16");
+        assert_eq!(name(&shape(64, 56, 64), &software, [2, 2]), "conv_depthwise pooled");
+        assert_eq!(name(&shape(64, 56, 64), &software, [3, 2]), "conv_depthwise unpooled");
+        assert_eq!(name(&shape(3, 56, 1), &software, [2, 2]), "conv_stem row_3s1 pooled");
+        assert_eq!(name(&stem, &software, [3, 2]), "conv_stem row_3s2_max3s2");
+        assert!(name(&shape(64, 56, 1), &Limits::default(), [2, 2]).ends_with(" pooled"));
+    }
+
+    #[test]
+    fn maxima_of_sums_are_those_of_results_under_activations_that_never_decrease() {
+        let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        let window = Window { stride: [2, 2], ..shape(3, 56, 1).window };
+        let stem = ConvShape { window, image: [113; 2], ..shape(3, 56, 1) };
+        let in_place = |activation| pooled(&stem, &software, [3, 2], activation).candidate.pooling == Pooling::InPlace;
+        assert!(in_place(Activation::Clip { min: 0.0, max: 6.0 }));
+        assert!(in_place(Activation::LeakyRelu { alpha: 0.1 }));
+        assert!(!in_place(Activation::LeakyRelu { alpha: -0.1 }));
+        assert!(!in_place(Activation::Swish { alpha: 1.0 }));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `conv_depthwise`: one filter a channel.
 
-use super::choice::{Candidate, Problem};
+use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
 use super::{ConvParams, ConvShape, by_four};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
-use crate::plan::layout::CHANNELS;
+use crate::part;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Lowering, Packing};
 use crate::tensor::row_major_slice;
 
@@ -18,11 +19,12 @@ pub static CONV_DEPTHWISE: Kernel = Kernel {
     source: include_str!("../../../shaders/conv_depthwise.wgsl"),
     includes: &parts::INCLUDES_BY_FOUR,
     params: ConvParams::FIELDS,
-    combinations: parts::by_four_combinations,
+    combinations,
 };
 
 /// Each channel has one filter, its loops are short enough for one dispatch, and all filters fit one binding.
-pub(super) fn candidates(Problem { shape, limits, .. }: &Problem<'_>) -> Result<Vec<Candidate>, String> {
+pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
+    let Problem { shape, epilogue, limits, .. } = problem;
     let taps = shape.window.kernel[0] * shape.window.kernel[1];
     if shape.groups != shape.in_c || shape.groups != shape.out_c {
         let ConvShape { in_c, out_c, groups, .. } = shape;
@@ -35,20 +37,50 @@ pub(super) fn candidates(Problem { shape, limits, .. }: &Problem<'_>) -> Result<
     if limits.filters_per_binding(taps + 2) < shape.out_c.next_multiple_of(CHANNELS) {
         return Err("the filters exceed a binding".to_string());
     }
-    Ok(vec![Candidate::new(CONV_DEPTHWISE.name, 1.0, lower)])
+    let candidate = |pooling: Pooling, cost: f64| {
+        // Of the two ways to pool, each can be asked for.
+        let name = match (pooling, &epilogue.pool) {
+            (Pooling::Behind, Some(_)) => format!("{} unpooled", CONV_DEPTHWISE.name),
+            _ => pooling.named(CONV_DEPTHWISE.name.to_string()),
+        };
+        Candidate::new(name, cost, pooling, move |node, shape, epilogue| lower(node, shape, epilogue, pooling))
+    };
+    let mut candidates = vec![candidate(Pooling::Behind, PRODUCT + problem.pool_behind())];
+    if let Some(quartered) = problem.quartered() {
+        let computed = |shape: &ConvShape| (shape.out[0] * shape.out[1].next_multiple_of(PIXELS)) as f64;
+        candidates.push(candidate(Pooling::InPlace, PRODUCT * computed(&quartered) / computed(shape)));
+    }
+    Ok(candidates)
 }
 
-/// Appends the dispatch, and one for a pool.
-fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue) -> OpResult<()> {
+/// What a product costs with its share of the loads: for four of them one, and a quarter of that of a weight.
+const PRODUCT: f64 = 1.0 + VEC4_LOAD * 1.25 / CHANNELS as f64;
+
+/// Appends the dispatch, and one for a pool that is not in it.
+fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, pooling: Pooling) -> OpResult<()> {
     let weights = node.constant(slot::WEIGHT)?.as_real()?;
     let folded = node.folded(&row_major_slice(weights), epilogue)?;
     let packed = node.pack_filters(0..shape.out_c, &folded, Packing::ByFour)?;
     let taps = shape.window.kernel[0] * shape.window.kernel[1];
     let padded = shape.out_c.next_multiple_of(CHANNELS);
-    let invocations = shape.batch * padded / CHANNELS * shape.out[0] * shape.out[1].div_ceil(PIXELS);
-    by_four::with_pool(node, shape, epilogue, |node, bound| {
-        let params = by_four::params(shape, epilogue, 0..shape.out_c, padded * taps, padded);
-        let (count, inputs) = (invocations as u32, bound.inputs(packed));
-        node.dispatch(&CONV_DEPTHWISE, bound.parts.clone(), count, params, bound.output, &inputs)
+    by_four::with_pool(node, shape, epilogue, Layout::ByFour, pooling, |node, bound| {
+        let params = bound.params(shape, epilogue, 0..shape.out_c, padded * taps, padded);
+        let (store, [rows, columns]) = match pooling {
+            Pooling::Behind => (STORE_EACH, shape.out),
+            Pooling::InPlace => (POOL, [params.pool.out_h as usize, 2 * params.pool.out_w as usize]),
+        };
+        let invocations = shape.batch * padded / CHANNELS * rows * columns.div_ceil(PIXELS);
+        let parts = [&bound.parts[..], &[store]].concat();
+        node.dispatch(&CONV_DEPTHWISE, parts, invocations as u32, params, bound.output, &bound.inputs(packed))
     })
+}
+
+const STORE_EACH: Part = part!("shared", "depthwise_store_each");
+const POOL: Part = part!("shared", "depthwise_pool");
+
+/// Every epilogue; pooled in place, those of nearly all networks.
+fn combinations() -> Vec<Vec<Part>> {
+    let each = parts::by_four_combinations().into_iter().map(|parts| [parts, vec![STORE_EACH]].concat());
+    let pooled = parts::pooled_by_four_combinations().into_iter().map(|parts| [parts, vec![POOL]].concat());
+    each.chain(pooled).collect()
 }

@@ -2,7 +2,7 @@
 
 mod tile;
 
-use super::choice::{Candidate, Problem};
+use super::choice::{Candidate, Pooling, Problem};
 use super::text::grid;
 use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
@@ -69,16 +69,11 @@ impl Tiling {
 
     /// An estimate of its time in multiply-adds that one lane makes one after another.
     ///
-    /// The figures are of the size that data sheets of large GPUs give; none was measured. `LANES`: invocations that keep
-    /// such a GPU busy, two for each of its 16,384 lanes. `LOAD`: a vec4 from workgroup memory. `MOVE`: a number from the
-    /// second-level cache, 4 bytes at 6 multiply-adds a byte. `DISPATCH`: 6 us of a lane, for a dispatch and the barrier
-    /// before it. `BYTE`: multiply-adds of the whole GPU in the time that a byte of memory takes.
+    /// The figures are of the size that data sheets of large GPUs give; none was measured. `LOAD`: a vec4 from workgroup
+    /// memory. `MOVE`: a number from the second-level cache, 4 bytes at 6 multiply-adds a byte.
     fn cost(&self, shape: &ConvShape) -> f64 {
-        const LANES: f64 = 32_768.0;
         const LOAD: f64 = 4.0;
         const MOVE: f64 = 24.0;
-        const DISPATCH: f64 = 10_000.0;
-        const BYTE: f64 = 11.0;
         let Tile { channels, pixels: tile_pixels, own_channels, own_pixels } = self.tile;
         let products = (CHANNELS * own_channels * own_pixels) as f64;
         let loads = (own_channels + own_pixels) as f64;
@@ -89,9 +84,7 @@ impl Tiling {
         if self.splits == 1 {
             return summed;
         }
-        // Written once, and read once.
-        let bytes = 2 * size_of::<f32>() * self.scratch(shape);
-        summed + DISPATCH + BYTE * bytes as f64 / LANES
+        summed + through_memory(self.scratch(shape))
     }
 
     /// Numbers that the splits leave for `conv_join`.
@@ -108,6 +101,19 @@ impl Tiling {
             && fits_binding(tiles * self.filters(shape) + 2 * shape.out_c.next_multiple_of(CHANNELS))
             && (self.splits == 1 || fits_binding(self.scratch(shape)))
     }
+}
+
+/// Invocations that keep a large GPU busy, two for each of its 16,384 lanes.
+const LANES: f64 = 32_768.0;
+
+/// What it costs, in the same unit, that one dispatch leaves so many numbers for another. `DISPATCH`: 6 us of a lane, for a
+/// dispatch and the barrier before it. `BYTE`: multiply-adds of the whole GPU in the time that a byte of memory takes.
+fn through_memory(numbers: usize) -> f64 {
+    const DISPATCH: f64 = 10_000.0;
+    const BYTE: f64 = 11.0;
+    // Written once, and read once.
+    let bytes = 2 * size_of::<f32>() * numbers;
+    DISPATCH + BYTE * bytes as f64 / LANES
 }
 
 /// Blocks of 4 input channels in a group.
@@ -139,47 +145,66 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     let mut tilings: Vec<Tiling> = TILES.iter().flat_map(split).collect();
     tilings.retain(|tiling| tiling.fits(shape, limits, usual));
     tilings.dedup_by_key(|tiling| tiling.name());
-    let candidate = |tiling: Tiling| {
-        let lower =
-            move |node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue| lower(node, shape, epilogue, tiling);
-        Candidate::new(tiling.name(), tiling.cost(shape), lower)
-    };
     if tilings.is_empty() {
         return Err("no tile fits the device's bindings and loops".to_string());
     }
-    Ok(tilings.into_iter().map(candidate).collect())
+    let candidate = |tiling: Tiling, pooling: Pooling, computed: ConvShape, cost: f64| {
+        Candidate::new(pooling.named(tiling.name()), cost, pooling, move |node, shape, epilogue| {
+            lower(node, [shape, &computed], epilogue, tiling, pooling)
+        })
+    };
+    let behind = epilogue.pool.as_ref().map_or(0.0, |_| through_memory(Layout::ByFour.len(&shape.output())));
+    let flat = shape.flattened();
+    let unpooled = |tiling: &Tiling| candidate(*tiling, Pooling::Behind, flat, tiling.cost(shape) + behind);
+    let mut candidates: Vec<Candidate> = tilings.iter().map(unpooled).collect();
+    if let Some(quartered) = problem.quartered() {
+        let whole = tilings.iter().filter(|tiling| tiling.splits == 1);
+        let pooled = |tiling: &Tiling| candidate(*tiling, Pooling::InPlace, quartered, tiling.cost(&quartered));
+        candidates.extend(whole.map(pooled));
+    }
+    Ok(candidates)
 }
 
 /// Appends the dispatches: one for each range of channels whose weights fit one binding, and one more for each that is split.
-fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tiling: Tiling) -> OpResult<()> {
-    by_four::with_pool(node, shape, epilogue, |node, bound| {
-        let shape = shape.flattened();
+/// Tiles cover the pixels of the second shape: rows may be taken as one, and those that no window of the pool sees left out.
+fn lower(
+    node: &mut Lowering<'_>,
+    [shape, computed]: [&ConvShape; 2],
+    epilogue: &Epilogue,
+    tiling: Tiling,
+    pooling: Pooling,
+) -> OpResult<()> {
+    by_four::with_pool(node, shape, epilogue, Layout::ByFour, pooling, |node, bound| {
+        let (shape, whole) = match pooling {
+            Pooling::InPlace => (shape, vec![PIXELS_POOLED]),
+            Pooling::Behind => (computed, vec![STORE_EACH, PIXELS_EACH]),
+        };
         let tile = tiling.tile.part();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let row = (tiling.filters(&shape) / tiling.tile.channels) + 2;
+        let row = (tiling.filters(shape) / tiling.tile.channels) + 2;
         let per_binding = node.limits().filters_per_binding(row) / tiling.tile.channels * tiling.tile.channels;
         // Groups are never taken apart: `fits` saw to it that they need not be.
         let most = if shape.groups == 1 { per_binding.max(tiling.tile.channels) } else { shape.out_c };
         let partial = match tiling.splits {
             1 => None,
-            _ => Some(node.scratch("sums of its splits", tiling.scratch(&shape))?),
+            _ => Some(node.scratch("sums of its splits", tiling.scratch(shape))?),
         };
         for first in (0..shape.out_c).step_by(most) {
             let channels = first..(first + most).min(shape.out_c);
-            let packed = pack(node, &shape, &folded, channels.clone(), tiling)?;
+            let packed = pack(node, shape, &folded, channels.clone(), tiling)?;
             let padded = channels.len().next_multiple_of(CHANNELS);
             let numbers = node.count(packed) as usize;
-            let params = by_four::params(&shape, epilogue, channels.clone(), numbers - 2 * padded, padded);
+            let params = bound.params(shape, epilogue, channels.clone(), numbers - 2 * padded, padded);
             let params = ConvParams { ic_end: (tiling.blocks_per_split * CHANNELS) as u32, ..params };
-            let groups = tiling.groups(&shape, channels.len()) as u32;
+            let groups = tiling.groups(computed, channels.len()) as u32;
             if let Some(partial) = partial {
                 let parts = [split_parts(), vec![tile]].concat();
                 node.dispatch_groups(&CONV_GEMM, parts, groups, params, partial, &[bound.input, packed])?;
-                let count = (pixels(&shape) * padded / CHANNELS) as u32;
+                let count = (pixels(shape) * padded / CHANNELS) as u32;
                 let inputs = [&[partial][..], &bound.inputs(packed)[1..]].concat();
                 node.dispatch(&CONV_JOIN, bound.parts.clone(), count, params, bound.output, &inputs)?;
             } else {
-                let parts = [&bound.parts[..], &[STORE_EACH, tile]].concat();
+                let parts = [&bound.parts[..], &whole, &[tile]].concat();
                 node.dispatch_groups(&CONV_GEMM, parts, groups, params, bound.output, &bound.inputs(packed))?;
             }
         }
@@ -241,11 +266,13 @@ pub static CONV_JOIN: Kernel = Kernel {
 };
 
 const STORE_EACH: Part = part!("shared", "gemm_store_each");
+const PIXELS_EACH: Part = part!("shared", "gemm_pixels_each");
+const PIXELS_POOLED: Part = part!("shared", "gemm_pixels_pooled");
 const STORE_SPLIT: Part = part!("shared", "gemm_store_split");
 
 /// Nothing of the epilogue applies to the sums of a split.
 fn split_parts() -> Vec<Part> {
-    [parts::by_four(&Activation::Identity, false), vec![STORE_SPLIT]].concat()
+    [parts::by_four(&Activation::Identity, false), vec![STORE_SPLIT, PIXELS_EACH]].concat()
 }
 
 /// Every epilogue on one tile; on the others those of nearly all networks.
@@ -254,9 +281,11 @@ fn combinations() -> Vec<Vec<Part>> {
     for tile in &TILES {
         for parts in parts::by_four_combinations() {
             if *tile == FOR_ALL || parts::is_usual(&parts) {
-                all.push([parts, vec![STORE_EACH, tile.part()]].concat());
+                all.push([parts, vec![STORE_EACH, PIXELS_EACH, tile.part()]].concat());
             }
         }
+        let pooled = parts::pooled_by_four_combinations().into_iter();
+        all.extend(pooled.map(|parts| [parts, vec![PIXELS_POOLED, tile.part()]].concat()));
         all.push([split_parts(), vec![tile.part()]].concat());
     }
     all

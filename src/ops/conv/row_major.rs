@@ -1,6 +1,6 @@
 //! Lowering to the kernels whose images lie row-major: `conv_tile`, and `conv_direct`, which fits everything.
 
-use super::choice::{Candidate, Problem};
+use super::choice::{Candidate, Pooling, Problem};
 use super::{ConvParams, ConvShape};
 use crate::kernels::Kernel;
 use crate::ops::epilogue::{Epilogue, parts, slot};
@@ -44,13 +44,13 @@ pub(super) fn tile_candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, S
     if loops > u64::from(limits.max_loop_iterations) {
         return Err(format!("an invocation would loop {loops} times"));
     }
-    Ok(vec![Candidate::new(CONV_TILE.name, 1.0, |node, shape, epilogue| {
+    Ok(vec![Candidate::new(CONV_TILE.name, 1.0, Pooling::InPlace, |node, shape, epilogue| {
         lower(node, shape, epilogue, Packing::ByFour, |node, params, views| lower_tile(node, epilogue, params, views))
     })])
 }
 
 pub(super) fn direct_candidates(_: &Problem<'_>) -> Result<Vec<Candidate>, String> {
-    Ok(vec![Candidate::new(CONV_DIRECT.name, 1.0, |node, shape, epilogue| {
+    Ok(vec![Candidate::new(CONV_DIRECT.name, 1.0, Pooling::InPlace, |node, shape, epilogue| {
         lower(node, shape, epilogue, Packing::Each, |node, params, views| {
             lower_slices(node, &shape.window, epilogue, &CONV_DIRECT, params, views)
         })

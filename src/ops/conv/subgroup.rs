@@ -1,12 +1,12 @@
 //! `conv_subgroup`: the convolution for adapters whose loads cost far more than their arithmetic.
 
-use super::choice::{Candidate, Problem};
-use super::text::{Text, grid};
+use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
+use super::text::{Text, chosen, grid};
 use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
-use crate::plan::layout::CHANNELS;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Folded, Lowering, View};
 use crate::tensor::row_major_slice;
 use std::ops::Range;
@@ -50,26 +50,33 @@ impl Tile {
         row && groups
     }
 
-    /// What a stored product costs with its share of the loads and of the arithmetic that is not stored, in units of a
-    /// multiply-add. A vec4 load is counted as 100 of them: they cost as much as 100 to 200 on lavapipe. Strips of 8 pixels
-    /// must win by 8 %: where a network takes strips of 7 only, there are fewer pipelines to compile.
+    /// What a product of the unpooled result costs with its share of the loads and of the arithmetic that is not stored, in
+    /// units of a multiply-add.
     pub fn cost(&self, shape: &ConvShape) -> f64 {
-        const LOAD: f64 = 100.0;
-        const ANOTHER_PIPELINE: f64 = 1.08;
         let loads = self.columns() + self.taps * self.channels / LANES;
         let products = 4 * self.taps * self.pixels * self.channels;
         let computed =
             self.strips(shape).next_multiple_of(LANES) * self.pixels * shape.out_c.next_multiple_of(self.channels);
         let stored = shape.batch * shape.out[0] * shape.out[1] * shape.out_c;
         let padding = computed as f64 / stored.max(1) as f64;
-        let another = if self.pixels == 8 { ANOTHER_PIPELINE } else { 1.0 };
-        another * padding * (1.0 + LOAD * loads as f64 / products as f64)
+        padding * (1.0 + VEC4_LOAD * loads as f64 / products as f64)
+    }
+
+    /// Strips of 8 pixels must win by 8 %: where a network takes strips of 7 only, there are fewer pipelines to compile. Those
+    /// that pool in place spare the pool's.
+    fn another_pipeline(&self) -> f64 {
+        if self.pixels == 8 { 1.08 } else { 1.0 }
     }
 
     /// Whether one pipeline serves convolutions with and without residual: where sums are long, a load in vain for each
     /// vec4 that is stored costs less than another pipeline to compile.
     fn serves_any_residual(&self) -> bool {
         self.taps > 1
+    }
+
+    /// Whether its strips hold whole windows of 2x2 at a stride of 2, two strips above one another.
+    fn pools(&self) -> bool {
+        self.pixels.is_multiple_of(2)
     }
 
     /// Neighbouring columns of the input that a strip reads at a time.
@@ -110,40 +117,60 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if shape.is_empty() {
         return Err("there is nothing to compute".to_string());
     }
-    let shape = &shape.flattened();
     let usual = parts::is_usual(&parts::by_four(&epilogue.activation, false));
-    let fits = |tile: &&Tile| {
+    let fits = |tile: &Tile, shape: &ConvShape| {
         tile.fits(shape)
-            && (usual || **tile == SMALLEST)
+            && (usual || *tile == SMALLEST)
             && tile.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
             && limits.filters_per_binding(by_four::padded_row(shape)) >= tile.channels
     };
-    let candidate = |tile: &Tile| {
-        let tile = *tile;
-        let name = format!("{} {}", CONV_SUBGROUP.name, tile.part().name);
-        Candidate::new(name, tile.cost(shape), move |node, shape, epilogue| lower(node, shape, epilogue, tile))
+    let candidate = |tile: Tile, pooling: Pooling, computed: ConvShape, cost: f64| {
+        let name = pooling.named(format!("{} {}", CONV_SUBGROUP.name, tile.part().name));
+        Candidate::new(name, cost, pooling, move |node, shape, epilogue| {
+            lower(node, [shape, &computed], epilogue, tile, pooling)
+        })
     };
-    let candidates: Vec<Candidate> = TILES.iter().filter(fits).map(candidate).collect();
+    let flat = shape.flattened();
+    let behind = problem.pool_behind();
+    let tiles = TILES.iter().filter(|tile| fits(tile, &flat));
+    let cost = |tile: &Tile| tile.another_pipeline() * tile.cost(&flat) + behind;
+    let mut candidates: Vec<Candidate> =
+        tiles.map(|tile| candidate(*tile, Pooling::Behind, flat, cost(tile))).collect();
+    if let Some(quartered) = problem.quartered() {
+        let pixels = |shape: &ConvShape| (shape.out[0] * shape.out[1]) as f64;
+        let tiles = TILES.iter().filter(|tile| tile.pools() && fits(tile, &quartered));
+        let cost = |tile: &Tile| tile.cost(&quartered) * pixels(&quartered) / pixels(shape);
+        candidates.extend(tiles.map(|tile| candidate(*tile, Pooling::InPlace, quartered, cost(tile))));
+    }
     if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
 }
 
-/// Appends the dispatches: one for each range of channels whose weights fit one binding.
-fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, tile: Tile) -> OpResult<()> {
-    by_four::with_pool(node, shape, epilogue, |node, bound| {
-        let shape = shape.flattened();
-        let any = tile.serves_any_residual().then(|| bound.with_any_residual());
+/// Appends the dispatches: one for each range of channels whose weights fit one binding. Strips cover the second shape: rows
+/// may be taken as one, and those that no window of the pool sees left out.
+fn lower(
+    node: &mut Lowering<'_>,
+    [shape, computed]: [&ConvShape; 2],
+    epilogue: &Epilogue,
+    tile: Tile,
+    pooling: Pooling,
+) -> OpResult<()> {
+    by_four::with_pool(node, shape, epilogue, Layout::ByFour, pooling, |node, bound| {
+        let in_place = pooling == Pooling::InPlace;
+        let shape = if in_place { shape } else { computed };
+        let any = (tile.serves_any_residual() && !in_place).then(|| bound.with_any_residual());
         let bound = any.as_ref().unwrap_or(bound);
-        let parts = [&bound.parts[..], &[tile.part()]].concat();
+        let strips = if in_place { parts::STRIPS_POOLED } else { parts::STRIPS_EACH };
+        let parts = [&bound.parts[..], &[strips, tile.part()]].concat();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let most = node.limits().filters_per_binding(by_four::padded_row(&shape)) / tile.channels * tile.channels;
+        let most = node.limits().filters_per_binding(by_four::padded_row(shape)) / tile.channels * tile.channels;
         for first in (0..shape.out_c).step_by(most.max(1)) {
             let channels = first..(first + most).min(shape.out_c);
-            let packed = pack(node, &shape, &folded, channels.clone(), tile)?;
+            let packed = pack(node, shape, &folded, channels.clone(), tile)?;
             let padded = channels.len().next_multiple_of(tile.channels);
             let weights = node.count(packed) as usize - 2 * padded;
-            let params = by_four::params(&shape, epilogue, channels.clone(), weights, padded);
+            let params = bound.params(shape, epilogue, channels.clone(), weights, padded);
             let params = ConvParams { has_residual: node.has_input(slot::RESIDUAL).into(), ..params };
-            let groups = tile.groups(&shape, channels.len()) as u32;
+            let groups = tile.groups(computed, channels.len()) as u32;
             let inputs = bound.inputs(packed);
             node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
         }
@@ -266,14 +293,13 @@ fn main(
         let out_block = p.first_c / 4u + block * {fours}u + four;
         let bias = biases_of(out_block);"
     ));
-    for pixel in 0..pixels {
-        let sums = |four: usize| {
-            let sums: Vec<String> = (0..4).map(|i| format!("sum_{pixel}_{}", four * 4 + i)).collect();
-            format!("vec4<f32>({})", sums.join(", "))
-        };
-        let chosen =
-            (1..fours).fold(sums(0), |chosen, four| format!("select({chosen}, {}, four == {four}u)", sums(four)));
-        wgsl.line(format_args!("        store_pixel(bias + {chosen}, at, out_block, {pixel}u);"));
+    for pixel in (0..pixels).step_by(2) {
+        let [first, second] = [pixel, pixel + 1].map(|pixel| chosen(fours, |channel| format!("sum_{pixel}_{channel}")));
+        if pixel + 1 < pixels {
+            wgsl.line(format_args!("        store_two(bias + {first}, bias + {second}, at, out_block, {pixel}u);"));
+        } else {
+            wgsl.line(format_args!("        store_one(bias + {first}, at, out_block, {pixel}u);"));
+        }
     }
     wgsl.line(format_args!("    }}"));
     wgsl.line(format_args!("}}"));
@@ -284,20 +310,23 @@ fn main(
 pub static CONV_SUBGROUP: Kernel = Kernel {
     name: "conv_subgroup",
     source: include_str!("../../../shaders/conv_subgroup.wgsl"),
-    includes: &parts::INCLUDES_BY_FOUR,
+    includes: &parts::INCLUDES_STRIPS,
     params: super::ConvParams::FIELDS,
     combinations,
 };
 
-/// Every epilogue on the smallest tile; on the others those of nearly all networks, since each takes long to compile.
+/// Every epilogue on the smallest tile; on the others those of nearly all networks, since each takes long to compile. Only
+/// those pool in place, and without a residual.
 fn combinations() -> Vec<Vec<Part>> {
     let of_tile = |tile: &'static Tile| {
         let epilogues = parts::by_four_combinations().into_iter();
         let fitting = epilogues.filter(|parts| *tile == SMALLEST || parts::is_usual(parts));
-        fitting.map(|parts| {
+        let each = fitting.map(|parts| {
             let parts = if tile.serves_any_residual() { parts::with_any_residual(&parts) } else { parts };
-            [parts, vec![tile.part()]].concat()
-        })
+            [parts, vec![parts::STRIPS_EACH, tile.part()]].concat()
+        });
+        let pooled = parts::pooled_by_four_combinations().into_iter().filter(|_| tile.pools());
+        each.chain(pooled.map(|parts| [parts, vec![parts::STRIPS_POOLED, tile.part()]].concat()))
     };
     parts::distinct(TILES.iter().flat_map(of_tile))
 }

@@ -7,6 +7,15 @@ pub(super) fn grid(first: usize, second: usize) -> impl Iterator<Item = (usize, 
     (0..first).flat_map(move |a| (0..second).map(move |b| (a, b)))
 }
 
+/// The vec4 of a channel's variables that has the number `four` of so many.
+pub(super) fn chosen(fours: usize, variable: impl Fn(usize) -> String) -> String {
+    let vector = |four: usize| {
+        let variables: Vec<String> = (0..4).map(|i| variable(four * 4 + i)).collect();
+        format!("vec4<f32>({})", variables.join(", "))
+    };
+    (1..fours).fold(vector(0), |chosen, four| format!("select({chosen}, {}, four == {four}u)", vector(four)))
+}
+
 /// WGSL, line by line.
 #[derive(Default)]
 pub(super) struct Text(String);

@@ -20,7 +20,7 @@ impl Epilogue {
         Ok((parts, residual.into_iter().collect()))
     }
 
-    /// The same for images that lie by four channels; the pool, where there is one, is a dispatch of its own.
+    /// The same for images that lie by four channels, without the pool: a part of its own, or a dispatch.
     pub(in crate::ops) fn by_four_parts(&self, node: &mut Lowering<'_>) -> OpResult<(Vec<Part>, Vec<View>)> {
         let residual = match node.has_input(slot::RESIDUAL) {
             true => Some(node.input_as(slot::RESIDUAL, Layout::ByFour)?),
@@ -31,23 +31,30 @@ impl Epilogue {
 }
 
 /// What the convolutions' kernels are linked with: parameters, and how filters are packed.
-pub(in crate::ops) const INCLUDES_EACH: [Part; 5] = [
-    pool::POOL_PARAMS,
-    pool::PLACE,
-    part!("shared", "conv_params"),
-    part!("shared", "conv_plain"),
-    part!("shared", "filters_each"),
-];
+pub(in crate::ops) const INCLUDES_EACH: [Part; 5] =
+    [pool::POOL_PARAMS, pool::PLACE, CONV_PARAMS, part!("shared", "conv_plain"), part!("shared", "filters_each")];
 /// The same with filters packed four channels at a time.
-pub(in crate::ops) const INCLUDES_TILE: [Part; 4] = [
+pub(in crate::ops) const INCLUDES_TILE: [Part; 5] = [
     pool::POOL_PARAMS,
-    part!("shared", "conv_params"),
+    pool::WINDOW_PLACE,
+    CONV_PARAMS,
     part!("shared", "conv_plain"),
     part!("shared", "filters_by_four"),
 ];
 /// The same for images that lie by four channels.
-pub(in crate::ops) const INCLUDES_BY_FOUR: [Part; 3] =
-    [pool::POOL_PARAMS, part!("shared", "conv_params"), part!("shared", "conv_by_four")];
+pub(in crate::ops) const INCLUDES_BY_FOUR: [Part; 5] =
+    [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR];
+/// The same for strips of pixels.
+pub(in crate::ops) const INCLUDES_STRIPS: [Part; 6] =
+    [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR, STRIPS];
+/// The same for strips of a result by four channels, of an image that lies row-major.
+pub(in crate::ops) const INCLUDES_STEM: [Part; 6] =
+    [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_PLAIN, STRIPS];
+const CONV_PARAMS: Part = part!("shared", "conv_params");
+const CONV_BY_FOUR: Part = part!("shared", "conv_by_four");
+const IMAGE_BY_FOUR: Part = part!("shared", "image_by_four");
+const IMAGE_PLAIN: Part = part!("shared", "image_plain");
+const STRIPS: Part = part!("shared", "strips");
 const SLOPE_UNIFORM: Part = part!("shared", "slope_uniform");
 const SLOPE_CHANNEL: Part = part!("shared", "slope_channel");
 const SLOPES_UNIFORM: Part = part!("shared", "slopes_uniform");
@@ -84,6 +91,11 @@ pub(in crate::ops) fn splittable_combinations() -> Vec<Vec<Part>> {
 /// How a kernel that computes tiles stores them.
 const TILE_STORE_EACH: Part = part!("shared", "tile_store_each");
 const TILE_POOL: Part = part!("shared", "tile_pool");
+/// How strips of pixels lie and are stored.
+pub(in crate::ops) const STRIPS_EACH: Part = part!("shared", "strips_each");
+pub(in crate::ops) const STRIPS_POOLED: Part = part!("shared", "strips_pooled");
+/// How kernels by four channels store what they made of a window.
+pub(in crate::ops) const POOLED_BY_FOUR: Part = part!("shared", "pooled_by_four");
 pub(in crate::ops) const TILE_MAX: Part = part!("shared", "tile_max_pool");
 pub(in crate::ops) const TILE_AVERAGE: Part = part!("shared", "tile_average_pool");
 
@@ -163,8 +175,24 @@ pub(in crate::ops) fn by_four(activation: &Activation, residual: bool) -> Vec<Pa
 
 /// Everything an epilogue can be for images that lie by four channels: each activation, with and without residual.
 pub(in crate::ops) fn by_four_combinations() -> Vec<Vec<Part>> {
-    let with = |residual: bool| ACTIVATIONS.iter().map(move |activation| by_four(activation, residual));
-    distinct(with(false).chain(with(true)))
+    let with_residual = ACTIVATIONS.iter().map(|activation| by_four(activation, true));
+    distinct(without_residual().into_iter().chain(with_residual))
+}
+
+/// Each activation, without residual.
+pub(in crate::ops) fn without_residual() -> Vec<Vec<Part>> {
+    distinct(ACTIVATIONS.iter().map(|activation| by_four(activation, false)))
+}
+
+/// What kernels by four channels that pool in place are linked with: the usual activations, no residual, either pool.
+pub(in crate::ops) fn pooled_by_four_combinations() -> Vec<Vec<Part>> {
+    let parts = by_four(&Activation::Identity, false);
+    pool::POOLS_BY_FOUR.map(|pool| [&parts[..], &[POOLED_BY_FOUR, pool]].concat()).to_vec()
+}
+
+/// Whether an activation is one of those that share a part.
+pub(in crate::ops) fn is_most_usual(activation: &Activation) -> bool {
+    by_four(activation, false)[0].name == ACTIVATION_USUAL.name
 }
 
 /// Each combination once.

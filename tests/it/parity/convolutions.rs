@@ -4,7 +4,7 @@ use super::Limited;
 use crate::build::Build;
 use crate::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
 use reluctor::graph::ValueId;
-use reluctor::kernels;
+use reluctor::kernels::{self, Part, Variant};
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::*;
@@ -54,6 +54,8 @@ pub fn cases() -> Vec<Limited> {
     cases.extend(gemm_tiles().map(|tile| every_shape(Direction::Forward, only(&format!("{tile} split 2")))));
     cases.push(every_shape(Direction::Forward, software()));
     cases.push(every_shape(Direction::Forward, Limits::default()));
+    cases.extend(pooled_in_place());
+    cases.extend(stems());
     cases.push(layouts());
     cases
 }
@@ -94,11 +96,81 @@ fn strips() -> Vec<ConvShape> {
     ]
 }
 
+/// Pools in the dispatch of their convolution, over sizes whose last row and column no window sees.
+fn pooled_in_place() -> Vec<Limited> {
+    let quarters = |kind| Pool { kind, window: window([2, 2], [2, 2], [1, 1], [0; 4]), ceil: false };
+    let pooled_strip = |variant: Variant| {
+        let pooled = variant.parts.iter().any(|part| part.name == "strips_pooled");
+        let name = |tile: &Part| format!("{} {} pooled", variant.kernel.name, tile.name);
+        variant.parts.last().filter(|_| pooled).map(name)
+    };
+    let of_strips: BTreeSet<String> = kernels::variants().filter_map(pooled_strip).collect();
+    let shape = |name: &str| match name {
+        "conv_stem row_7s2 pooled" => stem(7, 2),
+        "conv_stem row_3s2 pooled" => stem(3, 2),
+        "conv_stem row_3s1 pooled" => stem(3, 1),
+        _ => ConvShape { image: [9, 19], ..strips()[0] },
+    };
+    let mut kernels: Vec<_> = of_strips.into_iter().map(|name| (name.clone(), shape(&name))).collect();
+    kernels.push(("conv_depthwise pooled".into(), ConvShape { image: [10, 21], ..depthwise() }));
+    kernels.extend(gemm_tiles().map(|tile| (format!("{tile} pooled"), ConvShape { image: [15, 19], ..products() })));
+    let mut cases = Vec::new();
+    for (name, shape) in &kernels {
+        for kind in POOL_KINDS {
+            let limits = Limits { conv_kernel: Some(name.as_str().into()), ..software() };
+            cases.push(every_activation_under(*shape, |_| Some(quarters(kind)), false, limits));
+        }
+    }
+    cases
+}
+
+/// A first layer with more rows than one invocation goes down.
+fn stem(taps: usize, stride: usize) -> ConvShape {
+    let window = window([taps; 2], [stride; 2], [1, 1], [taps / 2, 1, 1, taps / 2]);
+    ConvShape { batch: 2, in_c: 3, out_c: 19, groups: 1, image: [37 * stride, 21], window }
+}
+
+/// First layers, alone and under pools that go into their dispatch and others that do not.
+fn stems() -> Vec<Limited> {
+    let pools: Vec<Pool> = [[0; 4], [1; 4], [0, 1, 1, 0], [1, 0, 0, 1]]
+        .into_iter()
+        .flat_map(|pads| {
+            let pool = move |ceil| Pool { kind: PoolKind::Max, window: window([3, 3], [2, 2], [1, 1], pads), ceil };
+            [false, true].map(pool)
+        })
+        .collect();
+    let mut cases = vec![every_activation_by_four(stem(3, 1), Store::Each, false, software())];
+    for shape in [stem(3, 2), stem(7, 2), ConvShape { in_c: 1, image: [9, 70], ..stem(3, 2) }] {
+        cases.push(every_activation_by_four(shape, Store::Each, false, software()));
+        let [taps, stride] = [shape.window.kernel[1], shape.window.stride[1]];
+        let pooled = format!("conv_stem row_{taps}s{stride}_max3s2");
+        let pooled = Limits { conv_kernel: Some(pooled.into()), ..software() };
+        for limits in [software(), pooled] {
+            cases.push(every_pool(shape, &pools, limits));
+        }
+    }
+    cases
+}
+
+/// One node for each pool, all of one shape.
+fn every_pool(shape: ConvShape, pools: &[Pool], limits: Limits) -> Limited {
+    let mut build = Build::new(11);
+    let activations = [Activation::Relu, Activation::LeakyRelu { alpha: 0.25 }, Activation::LeakyRelu { alpha: -0.5 }];
+    for (pool, &activation) in pools.iter().zip(activations.iter().cycle()) {
+        let epilogue = Epilogue { activation, pool: Some(pool.clone()), ..Epilogue::default() };
+        add(&mut build, Direction::Forward, shape, epilogue, false, true);
+    }
+    (build.done_all(), limits)
+}
+
 /// `conv_gemm` with each of its tiles.
 fn gemm_tiles() -> impl Iterator<Item = String> {
     let parts = kernels::variants().flat_map(|variant| variant.parts);
     let tiles: BTreeSet<&str> = parts.filter_map(|part| part.name.strip_prefix("gemm_")).collect();
-    tiles.into_iter().filter(|tile| !tile.starts_with("store")).map(|tile| format!("conv_gemm {tile}"))
+    tiles
+        .into_iter()
+        .filter(|tile| tile.starts_with(|first: char| first.is_ascii_digit()))
+        .map(|tile| format!("conv_gemm {tile}"))
 }
 
 /// Neither products nor channels nor pixels fill whole tiles, nor two splits alike.
@@ -147,12 +219,23 @@ fn layouts() -> Limited {
 
 /// One node for each activation, all of one shape.
 fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool, limits: Limits) -> Limited {
+    let pool = |index| match store {
+        Store::Pooled(kind) => pools(kind).into_iter().cycle().nth(index),
+        _ => None,
+    };
+    every_activation_under(shape, pool, residual, limits)
+}
+
+/// The same, each under the pool of its number.
+fn every_activation_under(
+    shape: ConvShape,
+    pool: impl Fn(usize) -> Option<Pool>,
+    residual: bool,
+    limits: Limits,
+) -> Limited {
     let mut build = Build::new(7);
     for (index, &activation) in ACTIVATIONS.iter().enumerate() {
-        let pool = match store {
-            Store::Pooled(kind) => pools(kind).into_iter().cycle().nth(index),
-            _ => None,
-        };
+        let pool = pool(index);
         add(
             &mut build,
             Direction::Forward,

@@ -11,8 +11,11 @@ pub fn rows() -> Vec<Row> {
     rows.extend(one_element_an_invocation("conv_transpose_direct", "input[line + ix]"));
     rows.extend(tile("conv_tile"));
     rows.extend(subgroup("conv_subgroup"));
+    rows.extend(stem("conv_stem"));
     rows.extend(depthwise("conv_depthwise"));
     rows.extend(gemm("conv_gemm"));
+    rows.extend(in_place("conv_gemm", "place % 2u, n", "place % 2u + 1u, n"));
+    rows.extend(in_place("conv_gemm", "* 2u + place / 2u", "* 2u + place % 2u"));
     rows.extend(gemm("conv_join"));
     rows.extend(join("conv_join"));
     rows
@@ -56,7 +59,7 @@ fn tile(kernel: &'static str) -> Vec<Row> {
     ]
 }
 
-/// In the parts of the convolutions whose images lie by four channels; the pool after them is a dispatch of its own.
+/// In the parts of the convolutions whose results lie by four channels; a pool of any window after them is a dispatch of its own.
 fn by_four(kernel: &'static str) -> [Row; 8] {
     let window = ["let corner_x = i32(", "let corner_x = 1 + i32("];
     let bias = "p.bias_at + block - p.first_c / 4u";
@@ -68,7 +71,7 @@ fn by_four(kernel: &'static str) -> [Row; 8] {
         row(kernel, BiasOfAnotherChannel, &format!("weights[{bias}]"), &format!("weights[{bias}].yzwx")),
         row(kernel, TailDropped, "channels < vec4<u32>(p.out_c)", "channels < vec4<u32>(p.out_c - 1u)"),
         half(kernel, "whole.x"),
-        stale(kernel, ZEROS, "output[at]", "select(vec4<f32>(), finished, channels < vec4<u32>(p.out_c))"),
+        stale(kernel, ZEROS, "output[at]", "finish_four(sums, n, block, oy, ox)"),
     ]
 }
 
@@ -76,14 +79,35 @@ fn subgroup(kernel: &'static str) -> Vec<Row> {
     let mut rows = by_four(kernel).to_vec();
     rows.push(row(kernel, TapShifted, "weights[weight_at + 16u]", "weights[weight_at + 32u]"));
     rows.push(row(kernel, ItemReadsAnother, "return (n * blocks + group", "return (min(n, 1u) * blocks + group"));
+    rows.extend(in_place(kernel, "per_row * pixels, index / 2u", "per_row * pixels + 1u, index / 2u"));
+    rows.extend(in_place(kernel, "subgroupShuffleXor(across, 1u)", "subgroupShuffleXor(across, 2u)"));
+    rows
+}
+
+/// In a pool in the same dispatch as its convolution: in the place of its windows, or in what belongs to one.
+fn in_place(kernel: &'static str, find: &str, replace: &str) -> [Row; 2] {
+    [WindowOffByOneInPlace, MeanWindowOffByOneInPlace].map(|seed| row(kernel, seed, find, replace))
+}
+
+fn stem(kernel: &'static str) -> Vec<Row> {
+    let mut rows = by_four(kernel).to_vec();
+    rows.push(row(kernel, TapShifted, "weights[weight_at + 8u]", "weights[weight_at + 4u]"));
+    rows.push(row(kernel, TailDropped, "ic < p.in_c;", "ic < p.in_c - 1u;"));
+    rows.push(row(kernel, ItemReadsAnother, "(n * p.in_c * p.in_h", "(min(n, 1u) * p.in_c * p.in_h"));
+    // Windows of maxima, down which an invocation goes.
+    for padding in ["- p.pool.pad_left", "- p.pool.pad_top"] {
+        rows.push(row(kernel, WindowOffByOneInPlace, padding, &format!("+ 1 {padding}")));
+    }
     rows
 }
 
 fn depthwise(kernel: &'static str) -> Vec<Row> {
-    let weight = "weights[(block * p.k_h + ky) * p.k_w + kx]";
+    let weight = "weights[filter_at + ky * p.k_w + kx]";
     let mut rows = by_four(kernel).to_vec();
     rows.push(row(kernel, TapShifted, weight, &weight.replace("+ kx]", "+ select(kx, 2u, kx == 1u)]")));
     rows.push(row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"));
+    rows.extend(in_place(kernel, "oy, at.ox)", "oy, at.ox + 1u)"));
+    rows.extend(in_place(kernel, "at.oy * 2u + ky", "at.oy * 2u + 1u"));
     rows
 }
 
@@ -93,7 +117,7 @@ fn gemm(kernel: &'static str) -> Vec<Row> {
     rows.push(row(kernel, TapShifted, "weights[filter_at + 0u]", "weights[filter_at + 32u]"));
     rows.push(row(kernel, TailDropped, "(end_channel + 3u) / 4u", "end_channel / 4u"));
     rows.push(row(kernel, TailDropped, "(taps * in_blocks + SLAB - 1u)", "(taps * in_blocks)"));
-    rows.push(row(kernel, ItemReadsAnother, "n * ((p.in_c + 3u) / 4u)", "min(n, 1u) * ((p.in_c + 3u) / 4u)"));
+    rows.push(row(kernel, ItemReadsAnother, "at.n * ((p.in_c + 3u) / 4u)", "min(at.n, 1u) * ((p.in_c + 3u) / 4u)"));
     rows
 }
 

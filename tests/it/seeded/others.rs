@@ -11,7 +11,7 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
     let mut x = if kernel == "matmul_direct" { build.input(&[3, 5, 17]) } else { build.input(&IMAGES) };
     let channels = |build: &mut Build| Some(build.constant(&[3]));
     let (op, more): (Op, _) = match kernel {
-        "pool_window" => (pool(seed).or(pool(WindowOffByOne)).unwrap().into(), vec![]),
+        "pool_window" => (pool(kernel, seed).or(pool(kernel, WindowOffByOne)).unwrap().into(), vec![]),
         "matmul_direct" => {
             let factors = [17, 9];
             let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation };
@@ -37,7 +37,7 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             }
             x = build.node("conv", op, &[Some(x), Some(filters)]);
             match kernel {
-                "pool_by_four" => (pool(seed).or(pool(WindowOffByOne)).unwrap().into(), vec![]),
+                "pool_by_four" => (pool(kernel, seed).or(pool(kernel, WindowOffByOne)).unwrap().into(), vec![]),
                 _ => (Transpose { permutation: vec![0, 1, 3, 2] }.into(), vec![]),
             }
         }

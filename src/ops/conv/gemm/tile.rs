@@ -18,7 +18,7 @@ pub(super) struct Tile {
     pub(super) pixels: usize,
     /// Output channels of an invocation; a multiple of 4.
     pub(super) own_channels: usize,
-    /// Pixels of an invocation.
+    /// Pixels of an invocation; a multiple of 4.
     pub(super) own_pixels: usize,
 }
 
@@ -76,6 +76,7 @@ fn text(tile: &Tile) -> String {
         "// {channels} channels of {pixels} pixels a workgroup, {own_channels} of {own_pixels} an invocation.
 const TILE_CHANNELS: u32 = {channels}u;
 const TILE_PIXELS: u32 = {pixels}u;
+const TILE_COLUMNS: u32 = {columns}u;
 const SLAB: u32 = {SLAB}u;
 
 var<workgroup> filters: array<vec4<f32>, {filters_len}>;
@@ -151,11 +152,12 @@ fn main(
         }
     }
     wgsl.line(format_args!("        }}\n    }}"));
-    for (pixel, four) in grid(own_pixels, fours) {
+    for (part, four) in grid(own_pixels / 4, fours) {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|pixel| format!("sum_{}_{four}", part * 4 + pixel));
         wgsl.line(format_args!(
-            "    store_four_at(sum_{pixel}_{four}, tile, tile.first_block + row * {fours}u + {four}u, \
+            "    store_sums_of_four({a}, {b}, {c}, {d}, tile, tile.first_block + row * {fours}u + {four}u, \
              tile.first_pixel + column + {}u);",
-            pixel * columns
+            part * 4 * columns
         ));
     }
     wgsl.line(format_args!("}}"));
