@@ -58,7 +58,7 @@ class Bench:
         result = self.reluctor("bench", "--conv", spec, *length, *flags, "--json")
         if result.returncode != 0:
             return None, 0, (result.stdout + result.stderr).strip().splitlines()[-1:]
-        fused = json.loads(result.stdout)["results"][0]
+        fused = json.loads(result.stdout)["ways"][0]
         return fused["device_ms"] or fused["ms"]["median"], fused["flops"], None
 
 
