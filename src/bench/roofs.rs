@@ -103,15 +103,11 @@ impl Roofs {
     /// Measures the processor, on all threads of the pool: a matrix product and a copy stand for its peaks, since the CPU
     /// executor is built on them.
     pub fn of_cpu() -> Roofs {
-        const SIZE: usize = 768;
-        let (a, mut c) = (vec![0.5f32; SIZE * SIZE], vec![0.0f32; SIZE * SIZE]);
-        let product = fastest_ms(|| {
-            let out = ArrayViewMut2::from_shape((SIZE, SIZE), &mut c).expect("a square");
-            matmul(matrix([SIZE, SIZE], &a), matrix([SIZE, SIZE], &a), out, Threads::All);
-        });
+        let (a, mut c) = (vec![0.5f32; PRODUCT * PRODUCT], vec![0.0f32; PRODUCT * PRODUCT]);
+        let product = fastest_ms(|| product(&a, &mut c));
         let cached = |bytes| Bandwidth { bytes: 2 * bytes as u64, gbps: processor_copy(bytes) };
         Roofs {
-            gflops_f32: 2.0 * (SIZE * SIZE * SIZE) as f64 / product / 1e6,
+            gflops_f32: PRODUCT_FLOPS as f64 / product / 1e6,
             gbps: processor_copy(COPIED),
             cached: CACHED.map(cached).to_vec(),
             launch_us: 0.0,
@@ -119,24 +115,41 @@ impl Roofs {
     }
 }
 
-/// A piece of work that is always the same, for about two milliseconds: what a subject's time is counted in where runs of
-/// different days are compared.
-pub struct Pace(Option<Session>);
+/// Multiply-adds and nothing else, for about as long as a subject takes, so that what the machine does beside meets both
+/// alike: what a subject's time is counted in where runs of different days are compared.
+pub struct Pace {
+    work: PaceWork,
+    flops: u64,
+}
+
+enum PaceWork {
+    Adapter(Box<Session>),
+    /// A matrix product of this size, so many times.
+    Processor(usize),
+}
 
 impl Pace {
-    /// On an adapter, or on the processor.
+    /// On an adapter, or on the processor, for about so many milliseconds.
     ///
     /// # Errors
     /// Those of [`Gpu::load`].
-    pub fn new(gpu: Option<&Gpu>, roofs: &Roofs) -> Result<Self> {
-        const MS: f64 = 2.0;
-        let Some(gpu) = gpu else { return Ok(Pace(None)) };
+    pub fn new(gpu: Option<&Gpu>, roofs: &Roofs, ms: f64) -> Result<Self> {
+        let flops = roofs.gflops_f32 * 1e6 * ms.clamp(1.0, 50.0);
+        let Some(gpu) = gpu else {
+            let times = (flops / PRODUCT_FLOPS as f64).ceil() as usize;
+            return Ok(Pace { work: PaceWork::Processor(times), flops: PRODUCT_FLOPS * times as u64 });
+        };
         let groups = lanes(gpu);
-        let flops = u64::from(groups) * u64::from(WORKGROUP) * FLOPS_A_ROUND;
-        let rounds = (roofs.gflops_f32 * 1e6 * MS / flops as f64).round();
-        let params = MultiplyAddParams { rounds: rounds.clamp(1.0, 50_000.0) as u32, factor: 0.999, addend: 0.5 };
-        session(gpu, &MULTIPLY_ADD, bytemuck::bytes_of(&params), [groups, 1, 1], 16, 1)
-            .map(|session| Pace(Some(session)))
+        let a_round = u64::from(groups) * u64::from(WORKGROUP) * FLOPS_A_ROUND;
+        let rounds = (flops / a_round as f64).round().clamp(1.0, 50_000.0) as u32;
+        let params = MultiplyAddParams { rounds, factor: 0.999, addend: 0.5 };
+        let session = session(gpu, &MULTIPLY_ADD, bytemuck::bytes_of(&params), [groups, 1, 1], 16, 1)?;
+        Ok(Pace { work: PaceWork::Adapter(Box::new(session)), flops: a_round * u64::from(rounds) })
+    }
+
+    /// Billions of flops that a run of it takes.
+    pub fn gflop(&self) -> f64 {
+        self.flops as f64 * 1e-9
     }
 
     /// Does it once.
@@ -144,18 +157,27 @@ impl Pace {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run(&self) -> Result<()> {
-        const SIZE: usize = 384;
-        match &self.0 {
-            Some(session) => session.run(&[]).map(drop),
-            None => {
-                let (a, mut c) = (vec![0.5f32; SIZE * SIZE], vec![0.0f32; SIZE * SIZE]);
-                let out = ArrayViewMut2::from_shape((SIZE, SIZE), &mut c).expect("a square");
-                matmul(matrix([SIZE, SIZE], &a), matrix([SIZE, SIZE], &a), out, Threads::All);
-                std::hint::black_box(&c);
+        match &self.work {
+            PaceWork::Adapter(session) => session.run(&[]).map(drop),
+            PaceWork::Processor(times) => {
+                let (a, mut c) = (vec![0.5f32; PRODUCT * PRODUCT], vec![0.0f32; PRODUCT * PRODUCT]);
+                for _ in 0..*times {
+                    product(&a, &mut c);
+                    std::hint::black_box(&c);
+                }
                 Ok(())
             }
         }
     }
+}
+
+/// Rows and columns of the matrices that stand for the processor's peak: they fit its caches.
+const PRODUCT: usize = 384;
+const PRODUCT_FLOPS: u64 = 2 * (PRODUCT * PRODUCT * PRODUCT) as u64;
+
+fn product(a: &[f32], c: &mut [f32]) {
+    let out = ArrayViewMut2::from_shape((PRODUCT, PRODUCT), c).expect("a square");
+    matmul(matrix([PRODUCT, PRODUCT], a), matrix([PRODUCT, PRODUCT], a), out, Threads::All);
 }
 
 /// Workgroups that fill a device with multiply-adds.

@@ -88,9 +88,9 @@ impl Ratio {
         Ratio { speedup, ci95: [percentile(&ratios, 2.5), percentile(&ratios, 97.5)] }
     }
 
-    /// With an interval as much wider, to both sides, as a part of it.
+    /// With an interval wider by a factor of `1 + part` to both sides.
     pub fn widened(self, part: f64) -> Self {
-        Ratio { ci95: [self.ci95[0] * (1.0 - part), self.ci95[1] * (1.0 + part)], ..self }
+        Ratio { ci95: [self.ci95[0] / (1.0 + part), self.ci95[1] * (1.0 + part)], ..self }
     }
 
     /// Whether the interval leaves out 1.

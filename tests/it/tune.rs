@@ -111,11 +111,11 @@ impl Cache {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The tables; pipelines are kept beside them.
+    /// The tables; pipelines and roofs are kept beside them.
     fn tables(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.0.join("reluctor")).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+        paths.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tune-"))).collect()
     }
 }
 
