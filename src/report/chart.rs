@@ -104,7 +104,7 @@ impl Plot {
     /// The place of a pair of numbers.
     pub fn place(&self, x: f64, y: f64) -> [f64; 2] {
         let [left, bottom] = MARGIN;
-        let (right, top) = (WIDTH - 12.0, 10.0);
+        let (right, top) = (WIDTH - 20.0, 10.0);
         let low = self.height - bottom;
         [left + self.x.at(x) * (right - left), low - self.y.at(y) * (low - top)]
     }

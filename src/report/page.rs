@@ -19,7 +19,7 @@ p { margin: .4rem 0; max-width: 44rem; } .soft { color: var(--soft); }
 .big b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .big span { color: var(--soft); font-size: .85rem; }
 figure { margin: .5rem 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: .6rem; }
 figcaption { color: var(--soft); font-size: .85rem; padding: .2rem .3rem 0; }
-svg { display: block; width: 100%; height: auto; font: 11px system-ui, sans-serif; }
+figure { overflow-x: auto; } svg { display: block; width: 100%; min-width: 28rem; height: auto; font: 11px system-ui, sans-serif; }
 svg text { fill: var(--text); } svg .tick, svg .label, svg .soft { fill: var(--soft); } .grid { stroke: var(--rule); }
 .one { fill: var(--one); } .two { fill: var(--two); } .three { fill: var(--three); } .four { fill: var(--four); }
 .line { fill: none; stroke: var(--text); stroke-width: 1.5; } .thin { stroke: var(--text); stroke-width: 1.2; }

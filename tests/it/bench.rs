@@ -61,7 +61,8 @@ fn a_timeline_has_host_and_device_on_one_clock() {
     let events: Vec<&Value> =
         trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
     let of = |thread: u64| events.iter().filter(move |event| event["tid"] == thread);
-    assert!(of(0).any(|event| event["name"] == "wait") && of(0).any(|event| event["name"] == "upload"));
+    let on_host: Vec<&str> = of(0).map(|event| event["name"].as_str().unwrap()).collect();
+    assert_eq!(on_host, ["plan", "load", "upload", "encode", "submit", "wait", "readback"]);
     let end = |event: &Value| event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap();
     let last = of(0).map(|event| end(event)).fold(0.0, f64::max);
     assert!(of(1).count() > 0 && of(1).all(|event| end(event) <= last + 1.0));

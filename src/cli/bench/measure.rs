@@ -101,6 +101,8 @@ pub struct Measured {
     pub is_settled: bool,
     /// One traced run, fused.
     pub trace: Option<Trace>,
+    /// Milliseconds that planning, and loading with compilation, took before the fused runs.
+    pub before: [f64; 2],
     /// Bytes of tensors in use at each step of the fused plan, weights left out.
     pub memory: Vec<u64>,
 }
@@ -125,17 +127,22 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Sett
         Device::Cpu => Limits::default(),
         Device::Gpu(gpu) => gpu.limits(),
     };
+    let start = Instant::now();
     let plans = [plan::plan(&subject.graphs[0], &limits)?, plan::plan(&subject.graphs[1], &limits)?];
+    let planning = since(start);
     let sets = [0, 1].map(|at| if settings.cold { sets_of(&plans[at]) } else { 1 });
     let load = |at: usize| -> Result<Vec<Engine<'_>>> {
         (0..sets[at]).map(|_| Engine::load(device, &subject.graphs[at], &FaultArgs::default())).collect()
     };
-    let (fused, unfused) = (load(0)?, load(1)?);
+    let start = Instant::now();
+    let fused = load(0)?;
+    let before = [planning, since(start)];
+    let unfused = load(1)?;
     let inputs = &subject.inputs;
     fused[0].run(inputs)?;
     let start = Instant::now();
     fused[0].run(inputs)?;
-    let pace = Pace::new(device.gpu(), roofs, start.elapsed().as_secs_f64() * 1e3)?;
+    let pace = Pace::new(device.gpu(), roofs, since(start))?;
     let mut turns = [0, 0];
     let run = |turn: &mut usize, engines: &[Engine<'_>]| {
         *turn = (*turn + 1) % engines.len();
@@ -176,11 +183,16 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Sett
         savings: if has_traces { savings(&traced(0), &traced(1), roofs) } else { Vec::new() },
         trace: traces[0].last().cloned(),
         is_settled: times.is_settled,
+        before,
         memory: bytes_in_use(&subject.graphs[0], &plans[0]),
         ways,
         fusion,
         rounds,
     })
+}
+
+fn since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
 }
 
 /// One more traced run, where the device has timestamps.

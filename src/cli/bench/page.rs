@@ -30,7 +30,7 @@ pub fn page(report: &Report) -> String {
             (roofline(report))
             (bars(report))
             @if report.fusion.len() > 1 { (comparison(report)) }
-            @if !report.memory.is_empty() { (memory(report)) }
+            @if report.memory.len() > 2 { (memory(report)) }
             @if let Some(growth) = &report.growth { (growing(growth)) }
             (table(report))
             h2 { "How it was measured" }

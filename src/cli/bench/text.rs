@@ -87,17 +87,18 @@ impl Report {
 
     fn print_ways(&self, console: &Console) -> Result<()> {
         console.line(format_args!(
-            "{:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>10}  {:>9}",
-            "wall clock", "", "median", "min", "p90", "p99", "runs", "on device", "dispatches", "memory"
+            "{:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>10}  {:>9}",
+            "wall clock", "", "median", "mad", "min", "p90", "p99", "runs", "on device", "dispatches", "memory"
         ))?;
         for (fusion, ways) in self.fusion.iter().zip(self.ways.chunks(2)) {
             for way in ways {
                 let ms = &way.ms;
                 let name = shortened(&fusion.name, 44);
                 console.line(format_args!(
-                    "{name:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>10}  {:>9}",
+                    "{name:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>10}  {:>9}",
                     way.name,
                     milliseconds(ms.median),
+                    milliseconds(ms.mad),
                     milliseconds(ms.min),
                     milliseconds(ms.p90),
                     milliseconds(ms.p99),

@@ -25,15 +25,15 @@ pub fn write(path: &Path, measured: &[Measured]) -> Result<()> {
                 json!({ "ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": { "name": name } }),
             );
         }
-        events.extend(of_run(process, trace));
+        events.extend(of_run(process, trace, measured.before));
     }
     let document = json!({ "displayTimeUnit": "ms", "traceEvents": events });
     std::fs::write(path, document.to_string()).map_err(|error| Error::io(path, error))
 }
 
-/// Microseconds since the run began. The device's clock is another one: its last step is taken to end with the host's
+/// Microseconds since planning began; the rounds between loading and the run are left out. The device's clock is another one: its last step is taken to end with the host's
 /// wait, which is what ends it.
-fn of_run(process: usize, trace: &Trace) -> impl Iterator<Item = Value> {
+fn of_run(process: usize, trace: &Trace, [plan, load]: [f64; 2]) -> Vec<Value> {
     let event = move |thread: usize, name: &str, start_ms: f64, ms: f64| {
         json!({
             "ph": "X", "pid": process, "tid": thread, "name": name, "ts": start_ms * 1e3, "dur": ms * 1e3
@@ -41,11 +41,12 @@ fn of_run(process: usize, trace: &Trace) -> impl Iterator<Item = Value> {
     };
     let wait = trace.host.iter().rfind(|span| span.phase == Phase::Wait);
     let end = wait.map_or(trace.ms, |wait| wait.start_ms + wait.ms);
-    let start = end - trace.steps.last().map_or(0.0, |last| last.start_ms + last.ms);
+    let (run, device) =
+        (plan + load, plan + load + end - trace.steps.last().map_or(0.0, |last| last.start_ms + last.ms));
     let name = |phase: Phase| serde_json::to_value(phase).ok().and_then(|name| name.as_str().map(str::to_string));
     let host =
-        trace.host.iter().map(move |span| event(0, &name(span.phase).unwrap_or_default(), span.start_ms, span.ms));
-    host.chain(trace.steps.iter().map(move |step| event(1, &step.name, start + step.start_ms, step.ms)))
-        .collect::<Vec<_>>()
-        .into_iter()
+        trace.host.iter().map(|span| event(0, &name(span.phase).unwrap_or_default(), run + span.start_ms, span.ms));
+    let steps = trace.steps.iter().map(|step| event(1, &step.name, device + step.start_ms, step.ms));
+    let before = [event(0, "plan", 0.0, plan), event(0, "load", plan, load)];
+    before.into_iter().chain(host).chain(steps).collect()
 }
