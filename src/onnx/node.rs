@@ -164,6 +164,11 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
+    /// The content of a slot that must be given and known before anything runs.
+    pub(crate) fn constant_input(&self, slot: usize) -> OpResult<&Tensor> {
+        self.constant(slot)?.ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))
+    }
+
     /// The integers in an optional slot.
     pub(crate) fn constant_ints(&self, slot: usize) -> OpResult<Option<Vec<i64>>> {
         match self.constant(slot)? {
@@ -199,6 +204,21 @@ impl<'a> OnnxNode<'a> {
             None => Ok(None),
             Some(_) => Err(Problem::Invalid(format!("input {slot} must be a truth value"))),
         }
+    }
+
+    /// What the graph in an attribute gives, its nodes read in this one's place.
+    pub(crate) fn inlined(&mut self, name: &str) -> OpResult<Vec<ValueId>> {
+        match self.attribute(name) {
+            Some(Attribute::Graph(body)) => {
+                Ok(super::import::body(self.graph, self.names, body, self.opset, self.external)?)
+            }
+            _ => Err(Problem::Invalid(format!("attribute '{name}' is no graph"))),
+        }
+    }
+
+    /// Says that an attribute is known, whatever it holds.
+    pub(crate) fn pass_over(&mut self, name: &str) {
+        self.attribute(name);
     }
 
     /// Refuses a shape with more elements than a load may compute.

@@ -9,7 +9,7 @@ use crate::onnx::OnnxNode;
 use BinaryFunction::{Add, Div, Mul, Pow, Sub};
 use std::ops::Range;
 
-fn combine(node: &mut OnnxNode<'_>, function: BinaryFunction, a: ValueId, b: ValueId) -> OpResult<ValueId> {
+pub(super) fn combine(node: &mut OnnxNode<'_>, function: BinaryFunction, a: ValueId, b: ValueId) -> OpResult<ValueId> {
     node.emit(Binary::plain(function), &[Some(a), Some(b)])
 }
 
@@ -17,7 +17,7 @@ fn reduce(node: &mut OnnxNode<'_>, kind: ReduceKind, x: ValueId, axes: &Range<us
     node.emit(Reduce { kind, axes: axes.clone() }, &[Some(x)])
 }
 
-fn apply(node: &mut OnnxNode<'_>, function: UnaryFunction, x: ValueId) -> OpResult<ValueId> {
+pub(super) fn apply(node: &mut OnnxNode<'_>, function: UnaryFunction, x: ValueId) -> OpResult<ValueId> {
     node.emit(Unary { function }, &[Some(x)])
 }
 

@@ -3,7 +3,7 @@
 use reluctor::onnx::{Family, operators};
 use std::path::Path;
 
-const FAMILIES: [(Family, &str); 10] = [
+const FAMILIES: [(Family, &str); 11] = [
     (Family::Convolution, "convolution (2-D)"),
     (Family::Pooling, "pooling"),
     (Family::Activation, "activation"),
@@ -11,6 +11,7 @@ const FAMILIES: [(Family, &str); 10] = [
     (Family::Product, "matrix product"),
     (Family::Arithmetic, "arithmetic, with broadcasting"),
     (Family::Reduction, "reductions"),
+    (Family::Logic, "comparisons, truth values"),
     (Family::Layout, "moving elements"),
     (Family::Shape, "renaming: no dispatch"),
     (Family::Host, "computed when shapes are bound"),
