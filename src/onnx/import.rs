@@ -57,6 +57,7 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("ConvTranspose", Family::Convolution, ConvTranspose::import),
     ("Cos", Family::Host, host::trigonometry),
     ("DepthToSpace", Family::Layout, Transpose::import_depth_to_space),
+    ("DequantizeLinear", Family::Arithmetic, quantization::import_dequantize),
     ("Div", Family::Arithmetic, Binary::import),
     ("Dropout", Family::Normalization, Reshape::import_identity),
     ("Elu", Family::Activation, Activation::import),
@@ -72,12 +73,14 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("Gelu", Family::Activation, Activation::import),
     ("Gemm", Family::Product, MatMul::import_gemm),
     ("GlobalAveragePool", Family::Pooling, Reduce::import_global_pool),
+    ("GlobalLpPool", Family::Pooling, reductions::import_global_lp_pool),
     ("GlobalMaxPool", Family::Pooling, Reduce::import_global_pool),
     ("Greater", Family::Logic, Logic::import),
     ("GreaterOrEqual", Family::Logic, Logic::import),
     ("GroupNormalization", Family::Normalization, normalization::import_group),
     ("HardSigmoid", Family::Activation, Activation::import),
     ("HardSwish", Family::Activation, Activation::import),
+    ("Hardmax", Family::Normalization, normalization::import_hardmax),
     ("Identity", Family::Shape, Reshape::import_identity),
     ("If", Family::Host, host::branch),
     ("InstanceNormalization", Family::Normalization, normalization::import_instance),
@@ -88,11 +91,13 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("LessOrEqual", Family::Logic, Logic::import),
     ("Log", Family::Arithmetic, Unary::import),
     ("LogSoftmax", Family::Normalization, normalization::import_log_softmax),
+    ("LpNormalization", Family::Normalization, normalization::import_lp),
     ("LpPool", Family::Pooling, Pool::import_lp),
     ("MatMul", Family::Product, MatMul::import_matmul),
     ("Max", Family::Arithmetic, Binary::import_variadic),
     ("MaxPool", Family::Pooling, Pool::import),
     ("Mean", Family::Arithmetic, Binary::import_variadic),
+    ("MeanVarianceNormalization", Family::Normalization, normalization::import_mean_variance),
     ("Min", Family::Arithmetic, Binary::import_variadic),
     ("Mish", Family::Activation, Activation::import),
     ("Mod", Family::Host, host::remainder),
@@ -104,6 +109,7 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("PRelu", Family::Activation, Binary::import),
     ("Pad", Family::Layout, Pad::import),
     ("Pow", Family::Arithmetic, Binary::import_pow),
+    ("QuantizeLinear", Family::Arithmetic, quantization::import_quantize),
     ("Range", Family::Host, host::range),
     ("Reciprocal", Family::Arithmetic, Unary::import),
     ("ReduceL1", Family::Reduction, reductions::import),
@@ -283,6 +289,7 @@ fn initializers(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, ex
     for initializer in &model.initializers {
         let tensor = data::tensor(initializer, external)?;
         let id = graph.add_constant(initializer.name, tensor);
+        graph.values[id.0].element_type = Some(initializer.data_type);
         if names.insert(initializer.name.to_string(), id).is_some() {
             return Err(Error::invalid(format!("tensor '{}'", initializer.name), "is defined twice"));
         }
@@ -300,6 +307,7 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
         let bound = bindings.constants.get(input.name);
         if let Some(constant) = bound {
             let id = graph.add_constant(input.name, constant.clone());
+            graph.values[id.0].element_type = input.tensor.as_ref().map(|tensor| tensor.elem_type);
             names.insert(input.name.to_string(), id);
         } else if !names.contains_key(input.name) {
             let declared = declared(input)?;

@@ -115,6 +115,11 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
+    /// ONNX's number for the type of what is stored in a slot's place in the file.
+    pub(crate) fn element_type(&self, slot: usize) -> Option<i32> {
+        self.graph.value(self.present(slot)?).element_type
+    }
+
     /// An element type, given by ONNX's number for it.
     pub(crate) fn element_kind(&mut self, name: &str) -> OpResult<Kind> {
         let number = self.int_if_present(name)?.and_then(|number| i32::try_from(number).ok());
@@ -290,6 +295,11 @@ impl<'a> OnnxNode<'a> {
     pub(crate) fn define_constant(&mut self, slot: usize, tensor: Tensor) -> OpResult<()> {
         let output = self.output_name(slot)?;
         let id = self.graph.add_constant(output.clone(), tensor);
+        let stored = self.proto.attributes.iter().find_map(|attribute| match &attribute.value {
+            Attribute::Tensor(stored) => Some(stored.data_type),
+            _ => None,
+        });
+        self.graph.values[id.0].element_type = stored;
         self.names.insert(output, id);
         Ok(())
     }

@@ -24,6 +24,7 @@ pub(crate) mod normalization;
 pub mod pad;
 pub(crate) mod pairs;
 pub mod pool;
+pub(crate) mod quantization;
 pub mod reduce;
 pub(crate) mod reductions;
 pub mod resample;
@@ -36,6 +37,7 @@ pub mod softmax;
 pub mod strided;
 pub mod transpose;
 pub mod unary;
+mod volume;
 pub mod window;
 
 pub use activation::{Activate, Activation};

@@ -87,6 +87,19 @@ impl Reduce {
         node.emit(Reduce { kind, axes: rank - axes.len()..rank }, &[Some(x)])
     }
 
+    /// The same, each axis kept with size 1.
+    pub(super) fn emit_kept(
+        node: &mut OnnxNode<'_>,
+        kind: ReduceKind,
+        x: ValueId,
+        axes: &[usize],
+    ) -> OpResult<ValueId> {
+        let mut shape = node.type_of(x).shape.clone();
+        axes.iter().for_each(|&axis| shape[axis] = 1);
+        let reduced = Reduce::emit_over(node, kind, x, axes)?;
+        node.emit(super::Reshape { shape }, &[Some(reduced)])
+    }
+
     /// Rows before, elements in a row, and elements that lie between two of a row.
     fn split(&self, shape: &[usize]) -> [usize; 3] {
         let Self { axes, .. } = self;
@@ -116,8 +129,6 @@ impl Reduce {
 pub(super) struct Rows {
     /// Sorted, none twice.
     pub axes: Vec<usize>,
-    /// The result's shape where each axis keeps size 1.
-    pub kept: Vec<usize>,
     /// The shape that is asked for.
     pub result: Vec<usize>,
     shape: Vec<usize>,
@@ -144,9 +155,8 @@ pub(super) fn rows(node: &mut OnnxNode<'_>, as_input_since: i64) -> OpResult<Row
     axes.sort_unstable();
     axes.dedup();
     let size = |axis: usize| if axes.contains(&axis) { 1 } else { shape[axis] };
-    let kept = (0..rank).map(size).collect();
     let result = (0..rank).filter(|axis| keep || !axes.contains(axis)).map(size).collect();
-    Ok(Rows { axes, kept, result, shape })
+    Ok(Rows { axes, result, shape })
 }
 
 /// What becomes one number.

@@ -4,7 +4,7 @@ use reluctor::onnx::{Family, operators};
 use std::path::Path;
 
 const FAMILIES: [(Family, &str); 11] = [
-    (Family::Convolution, "convolution (2-D)"),
+    (Family::Convolution, "convolution (1-D to 3-D)"),
     (Family::Pooling, "pooling"),
     (Family::Activation, "activation"),
     (Family::Normalization, "normalization"),
