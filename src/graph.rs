@@ -56,6 +56,8 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// What the caller gets back.
     pub outputs: Vec<ValueId>,
+    /// Types of the file's reals that are not f32, which they became when it was read.
+    pub converted: Vec<&'static str>,
     /// What passes did to the graph as a whole.
     pub notes: Vec<String>,
 }

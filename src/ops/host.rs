@@ -85,7 +85,9 @@ pub(crate) fn range(node: &mut OnnxNode<'_>) -> OpResult<()> {
         });
         let count = usize::try_from(steps.unwrap_or(0)).unwrap_or(usize::MAX);
         node.budget(&[count])?;
-        return node.define_constant(0, Tensor::ints((0..count as i64).map(|at| start + at * delta).collect()));
+        // The way from the start may be longer than 64 bits tell; where it leads to is not.
+        let value = |at: i64| start.wrapping_add(at.wrapping_mul(delta));
+        return node.define_constant(0, Tensor::ints((0..count as i64).map(value).collect()));
     }
     let [start, limit, delta] = bounds(|slot| node.constant_scalar(slot))?.map(f64::from);
     let steps = ((limit - start) / delta).ceil().max(0.0);

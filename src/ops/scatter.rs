@@ -117,6 +117,7 @@ fn slice_places(shape: &[usize], indices: &ArrayD<i64>, batch: usize) -> OpResul
     let in_batch: usize = outer[batch..].iter().product();
     let batch_stride: usize = shape[batch..].iter().product();
     let tuples = array(&[outer.iter().product(), depth], row_major_slice(indices).into_owned())?;
+    budget(tuples.rows().into_iter().len().saturating_mul(slice))?;
     let mut places = Vec::new();
     for (row, tuple) in tuples.rows().into_iter().enumerate() {
         let mut start = row / in_batch.max(1) * batch_stride;
@@ -124,7 +125,6 @@ fn slice_places(shape: &[usize], indices: &ArrayD<i64>, batch: usize) -> OpResul
             start += axis(index, shape[dim])? * strides[dim] as usize;
         }
         places.extend((start..start + slice).map(|place| place as i64));
-        budget(places.len())?;
     }
     Ok(places)
 }

@@ -6,6 +6,9 @@ use crate::ops::{Activate, Activation, Binary, BinaryFunction, Op, Unary, UnaryF
 use crate::tensor::Tensor;
 use std::f64::consts::FRAC_1_SQRT_2;
 
+/// No activation is written in more nodes; a file may multiply thousands of times in a row.
+const MOST_PARTS: usize = 8;
+
 pub(super) fn run(graph: &mut Graph) {
     let mut index = 0;
     while index < graph.nodes.len() {
@@ -86,17 +89,19 @@ impl<'g> Formula<'g> {
             let product = self.graph.nodes.iter().position(|node| node.outputs[..] == [operand]);
             let product = product.filter(|&at| {
                 let function = arithmetic(&self.graph.nodes[at]);
-                matches!(function, Some(BinaryFunction::Mul | BinaryFunction::Div))
+                self.parts.len() < MOST_PARTS
+                    && matches!(function, Some(BinaryFunction::Mul | BinaryFunction::Div))
                     && self.graph.sole_consumer(operand).is_ok()
             });
             let before = factors.len();
             if let Some(at) = product {
+                self.parts.push(at);
                 self.factors(at, factors, scale);
             }
-            // A quotient of two tensors is one factor.
-            match product.filter(|_| factors.len() > before) {
-                Some(at) => self.parts.push(at),
-                None => factors.push(operand),
+            if factors.len() == before {
+                // A quotient of two tensors is one factor, and so is what is no product.
+                product.and_then(|_| self.parts.pop());
+                factors.push(operand);
             }
         }
     }

@@ -243,3 +243,12 @@ fn a_scale_after_an_activation_or_of_rows_stays() {
         assert_alike(what, &case, &fused);
     }
 }
+
+#[test]
+fn thousands_of_products_in_a_row_are_read_as_they_stand() {
+    let mut build = Build::new(37);
+    let x = build.input(&[4]);
+    let y = (0..3000).fold(x, |y, at| with_number(&mut build, &format!("y{at}"), Mul, y, 1.0));
+    let case = build.done(&[y]);
+    assert_eq!(fused(&case, &Fusion::only(["patterns"]).unwrap()).graph.nodes.len(), 3000);
+}
