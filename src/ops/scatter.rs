@@ -8,7 +8,7 @@ use crate::plan::numbers::MOST_EXACT;
 use crate::tensor::{array, row_major_slice};
 use ndarray::ArrayD;
 
-/// The indices in a slot, none below 0 in the end.
+/// The indices in a slot, as they are stated: a negative one counts from the end.
 fn indices(node: &OnnxNode<'_>, slot: usize) -> OpResult<ArrayD<i64>> {
     Ok(node.constant_input(slot)?.as_int()?.clone())
 }
