@@ -20,6 +20,8 @@ pub struct Value {
     pub ty: TensorType,
     /// Its content where that does not depend on the inputs.
     pub constant: Option<Arc<Tensor>>,
+    /// ONNX's number for the element type that the file stores it in, where it does: integers are not told apart otherwise.
+    pub element_type: Option<i32>,
 }
 
 /// One operation.
@@ -54,6 +56,8 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// What the caller gets back.
     pub outputs: Vec<ValueId>,
+    /// Types of the file's reals that are not f32, which they became when it was read.
+    pub converted: Vec<&'static str>,
     /// What passes did to the graph as a whole.
     pub notes: Vec<String>,
 }
@@ -66,7 +70,7 @@ impl Graph {
 
     /// Adds a value.
     pub fn add_value(&mut self, name: impl Into<String>, ty: TensorType, constant: Option<Arc<Tensor>>) -> ValueId {
-        self.values.push(Value { name: name.into(), ty, constant });
+        self.values.push(Value { name: name.into(), ty, constant, element_type: None });
         ValueId(self.values.len() - 1)
     }
 

@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 21] = [
+pub static KERNELS: [&Kernel; 24] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -76,13 +76,16 @@ pub static KERNELS: [&Kernel; 21] = [
     &ops::pool::POOL_BY_FOUR,
     &ops::matmul::MATMUL_DIRECT,
     &ops::activation::ACTIVATION_EACH,
-    &ops::binary::BINARY_EACH,
+    &ops::pairs::BINARY_EACH,
     &ops::batch_normalization::CHANNEL_AFFINE,
     &ops::reduce::REDUCE_ROWS,
     &ops::softmax::SOFTMAX_ROWS,
     &ops::strided::COPY_STRIDED,
     &ops::pad::PAD_EACH,
     &ops::resample::RESAMPLE_AXIS,
+    &ops::gather::GATHER_AXIS,
+    &ops::select::SELECT_EACH,
+    &ops::arg_most::ARG_ROWS,
     &plan::layout::CHANNELS_BY_FOUR,
     &plan::layout::CHANNELS_APART,
 ];

@@ -4,6 +4,7 @@
 pub mod fault;
 pub mod layout;
 mod lowering;
+pub mod numbers;
 mod slots;
 
 pub use layout::Layout;

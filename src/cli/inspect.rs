@@ -100,7 +100,11 @@ fn text(model: &Model, outline: &Outline) -> String {
     }
     let operators: Vec<String> = outline.operators.iter().map(|(op, n)| format!("{} {n}", escape(op))).collect();
     text += &format!("operators    {}\n", operators.join(", "));
-    text + &format!("parameters   {} ({})\n", count(outline.parameters), bytes(outline.weights_bytes))
+    let converted = match &outline.converted[..] {
+        [] => String::new(),
+        types => format!(", {} in the file", types.join(", ").to_lowercase()),
+    };
+    text + &format!("parameters   {} ({}{converted})\n", count(outline.parameters), bytes(outline.weights_bytes))
 }
 
 fn declared(value: &Declared) -> String {
@@ -130,6 +134,7 @@ fn document(model: &Model, outline: &Outline, support: &Support) -> Value {
         "outputs": outline.outputs.iter().map(output_document).collect::<Vec<_>>(),
         "operators": outline.operators,
         "parameters": outline.parameters,
+        "converted": outline.converted,
         "weights_bytes": outline.weights_bytes,
         "unsupported": support.nowhere,
         "unsupported_on_device": support.only_on_cpu,

@@ -92,6 +92,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
         model: job.graph().name.clone(),
         device: device.report(),
         precision: args.device.precision(),
+        converted: &job.graph().converted,
         feed: &job.bound.feed,
         batches: job.bound.batches,
         items: &job.items,

@@ -66,6 +66,8 @@ pub struct Report<'a> {
     pub model: String,
     pub device: DeviceReport,
     pub precision: Precision,
+    /// Types of the file's reals that became f32.
+    pub converted: &'a [&'static str],
     pub feed: &'a [Fed],
     pub batches: Batches,
     /// What the items are called, where they are pictures.
@@ -106,7 +108,11 @@ impl Report<'_> {
 
     fn print_header(&self, console: &Console) -> Result<()> {
         console.line(format_args!("model      {}", escape(&self.model)))?;
-        console.line(format_args!("device     {}, {}", self.device, self.precision))?;
+        let converted = match self.converted {
+            [] => String::new(),
+            types => format!(" ({} in the file)", types.join(", ").to_lowercase()),
+        };
+        console.line(format_args!("device     {}, {}{converted}", self.device, self.precision))?;
         self.feed.iter().try_for_each(|fed| console.line(format_args!("input      {fed}")))?;
         if self.batches.count() > 1 {
             let Batches { items, size } = self.batches;
@@ -172,6 +178,7 @@ impl Report<'_> {
             "model": self.model,
             "device": self.device,
             "precision": self.precision,
+            "converted": self.converted,
             "inputs": self.feed.iter().map(input).collect::<Vec<_>>(),
             "batch": self.batches.size,
             "outputs": outputs,

@@ -3,7 +3,7 @@
 use super::Gpu;
 use super::buffers::{self, Buffers};
 use crate::error::{Error, Result, escape};
-use crate::plan::{Layout, Port};
+use crate::plan::{Layout, Port, numbers};
 use crate::tensor::Tensor;
 use std::sync::mpsc;
 
@@ -47,7 +47,7 @@ impl Readback {
                 let (head, tail) = rest.split_at(port_bytes(port)? as usize);
                 rest = tail;
                 let numbers = bytemuck::pod_collect_to_vec(head);
-                Tensor::real(&port.ty.shape, unpacked(port, numbers))
+                numbers::from_device(&port.ty, unpacked(port, numbers))
             };
             ports.iter().map(&mut next).collect()
         })

@@ -5,8 +5,8 @@ use super::buffers::{Buffers, Upload};
 use super::launch::{self, Prepared};
 use super::readback::{Readback, total_bytes};
 use crate::error::{Error, Result, escape};
-use crate::plan::{Layout, Output, Plan, Port};
-use crate::tensor::{Tensor, row_major_slice};
+use crate::plan::{Layout, Output, Plan, Port, numbers};
+use crate::tensor::Tensor;
 use std::borrow::Cow;
 
 /// A plan on a device, ready to run. Runs of one device follow one another, also from several threads.
@@ -165,17 +165,16 @@ fn computed(output: &Output) -> Option<&Port> {
 /// The elements of a tensor of the port's kind and shape, as they lie on the device.
 fn elements<'a>(port: &Port, tensor: &'a Tensor) -> Result<Cow<'a, [f32]>> {
     let given = tensor.tensor_type();
-    match tensor {
-        Tensor::Real(array) if given == port.ty => Ok(match port.layout {
-            Layout::Plain => row_major_slice(array),
-            layout => Cow::Owned(layout.pack(&port.ty.shape, &row_major_slice(array))),
-        }),
-        _ => {
-            let expected = &port.ty;
-            let reason = format!("expected {:?} {expected}, got {:?} {given}", expected.kind, given.kind);
-            Err(Error::invalid(&port.name, reason))
-        }
+    if given != port.ty {
+        let expected = &port.ty;
+        let reason = format!("expected {:?} {expected}, got {:?} {given}", expected.kind, given.kind);
+        return Err(Error::invalid(&port.name, reason));
     }
+    let numbers = numbers::to_device(&port.name, tensor)?;
+    Ok(match port.layout {
+        Layout::Plain => numbers,
+        layout => Cow::Owned(layout.pack(&port.ty.shape, &numbers)),
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::node::{Names, OnnxNode};
 use super::proto::{self, GraphProto, NodeProto};
 use super::{Bindings, data, declared};
 use crate::error::{Error, Result, UnsupportedNode};
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId};
 use crate::ops::*;
 use crate::tensor::{TensorType, checked_len};
 use std::collections::{HashMap, HashSet};
@@ -25,6 +25,8 @@ pub enum Family {
     Product,
     Arithmetic,
     Reduction,
+    /// Comparisons and truth values.
+    Logic,
     /// Moves elements.
     Layout,
     /// Moves nothing: the same elements under another shape.
@@ -37,66 +39,102 @@ pub enum Family {
 pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("Abs", Family::Arithmetic, Unary::import),
     ("Add", Family::Arithmetic, Binary::import),
-    ("ArgMax", Family::Host, Host::import_argmax),
+    ("And", Family::Logic, Logic::import),
+    ("ArgMax", Family::Reduction, ArgMost::import),
+    ("ArgMin", Family::Reduction, ArgMost::import),
+    ("Atan", Family::Host, host::trigonometry),
     ("AveragePool", Family::Pooling, Pool::import),
     ("BatchNormalization", Family::Normalization, BatchNormalization::import),
-    ("Cast", Family::Host, Host::import_cast),
+    ("Cast", Family::Layout, Cast::import),
+    ("CastLike", Family::Layout, Cast::import_like),
     ("Ceil", Family::Arithmetic, Unary::import),
     ("Celu", Family::Activation, Activation::import),
     ("Clip", Family::Activation, Activation::import),
     ("Concat", Family::Layout, Concat::import),
-    ("Constant", Family::Host, Host::import_constant),
-    ("ConstantOfShape", Family::Host, Host::import_constant_of_shape),
+    ("Constant", Family::Host, host::constant),
+    ("ConstantOfShape", Family::Host, host::constant_of_shape),
     ("Conv", Family::Convolution, Conv::import),
     ("ConvTranspose", Family::Convolution, ConvTranspose::import),
+    ("Cos", Family::Host, host::trigonometry),
     ("DepthToSpace", Family::Layout, Transpose::import_depth_to_space),
+    ("DequantizeLinear", Family::Arithmetic, quantization::import_dequantize),
     ("Div", Family::Arithmetic, Binary::import),
     ("Dropout", Family::Normalization, Reshape::import_identity),
     ("Elu", Family::Activation, Activation::import),
+    ("Equal", Family::Logic, Logic::import),
     ("Erf", Family::Arithmetic, Unary::import),
     ("Exp", Family::Arithmetic, Unary::import),
     ("Expand", Family::Layout, Expand::import),
     ("Flatten", Family::Shape, Reshape::import_flatten),
     ("Floor", Family::Arithmetic, Unary::import),
-    ("Gather", Family::Host, Host::import_gather),
+    ("Gather", Family::Layout, Gather::import),
+    ("GatherElements", Family::Layout, scatter::import_gather_elements),
+    ("GatherND", Family::Layout, scatter::import_gather_nd),
     ("Gelu", Family::Activation, Activation::import),
     ("Gemm", Family::Product, MatMul::import_gemm),
     ("GlobalAveragePool", Family::Pooling, Reduce::import_global_pool),
+    ("GlobalLpPool", Family::Pooling, reductions::import_global_lp_pool),
     ("GlobalMaxPool", Family::Pooling, Reduce::import_global_pool),
+    ("Greater", Family::Logic, Logic::import),
+    ("GreaterOrEqual", Family::Logic, Logic::import),
     ("GroupNormalization", Family::Normalization, normalization::import_group),
     ("HardSigmoid", Family::Activation, Activation::import),
     ("HardSwish", Family::Activation, Activation::import),
+    ("Hardmax", Family::Normalization, normalization::import_hardmax),
     ("Identity", Family::Shape, Reshape::import_identity),
+    ("If", Family::Host, host::branch),
     ("InstanceNormalization", Family::Normalization, normalization::import_instance),
     ("LRN", Family::Normalization, normalization::import_lrn),
     ("LayerNormalization", Family::Normalization, normalization::import_layer),
     ("LeakyRelu", Family::Activation, Activation::import),
+    ("Less", Family::Logic, Logic::import),
+    ("LessOrEqual", Family::Logic, Logic::import),
     ("Log", Family::Arithmetic, Unary::import),
     ("LogSoftmax", Family::Normalization, normalization::import_log_softmax),
+    ("LpNormalization", Family::Normalization, normalization::import_lp),
     ("LpPool", Family::Pooling, Pool::import_lp),
     ("MatMul", Family::Product, MatMul::import_matmul),
     ("Max", Family::Arithmetic, Binary::import_variadic),
     ("MaxPool", Family::Pooling, Pool::import),
     ("Mean", Family::Arithmetic, Binary::import_variadic),
+    ("MeanVarianceNormalization", Family::Normalization, normalization::import_mean_variance),
     ("Min", Family::Arithmetic, Binary::import_variadic),
     ("Mish", Family::Activation, Activation::import),
+    ("Mod", Family::Host, host::remainder),
     ("Mul", Family::Arithmetic, Binary::import),
     ("Neg", Family::Arithmetic, Unary::import),
+    ("NonZero", Family::Host, host::non_zero),
+    ("Not", Family::Logic, Logic::import_not),
+    ("Or", Family::Logic, Logic::import),
     ("PRelu", Family::Activation, Binary::import),
     ("Pad", Family::Layout, Pad::import),
     ("Pow", Family::Arithmetic, Binary::import_pow),
+    ("QuantizeLinear", Family::Arithmetic, quantization::import_quantize),
+    ("Range", Family::Host, host::range),
     ("Reciprocal", Family::Arithmetic, Unary::import),
+    ("ReduceL1", Family::Reduction, reductions::import),
+    ("ReduceL2", Family::Reduction, reductions::import),
+    ("ReduceLogSum", Family::Reduction, reductions::import),
+    ("ReduceLogSumExp", Family::Reduction, reductions::import),
     ("ReduceMax", Family::Reduction, Reduce::import),
     ("ReduceMean", Family::Reduction, Reduce::import),
     ("ReduceMin", Family::Reduction, Reduce::import),
+    ("ReduceProd", Family::Reduction, Reduce::import),
     ("ReduceSum", Family::Reduction, Reduce::import),
+    ("ReduceSumSquare", Family::Reduction, reductions::import),
     ("Relu", Family::Activation, Activation::import),
     ("Reshape", Family::Shape, Reshape::import),
     ("Resize", Family::Layout, resize::import),
+    ("Round", Family::Arithmetic, Unary::import),
+    ("Scatter", Family::Layout, scatter::import_scatter_elements),
+    ("ScatterElements", Family::Layout, scatter::import_scatter_elements),
+    ("ScatterND", Family::Layout, scatter::import_scatter_nd),
     ("Selu", Family::Activation, Activation::import),
-    ("Shape", Family::Host, Host::import_shape),
+    ("Shape", Family::Host, host::shape),
     ("Sigmoid", Family::Activation, Activation::import),
     ("Sign", Family::Arithmetic, Unary::import),
+    ("Sin", Family::Host, host::trigonometry),
+    ("Size", Family::Host, host::size),
     ("Slice", Family::Layout, Slice::import),
     ("Softmax", Family::Normalization, Softmax::import),
     ("Softplus", Family::Activation, Activation::import),
@@ -114,6 +152,8 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("Transpose", Family::Layout, Transpose::import),
     ("Unsqueeze", Family::Shape, Reshape::import_unsqueeze),
     ("Upsample", Family::Layout, resize::import),
+    ("Where", Family::Logic, Select::import),
+    ("Xor", Family::Logic, Logic::import),
 ];
 
 /// The version of the operators in ONNX's own domain.
@@ -136,10 +176,23 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     let mut names = Names::default();
     initializers(&mut graph, &mut names, &model.graph, external)?;
     inputs(&mut graph, &mut names, &model.graph, bindings)?;
+    nodes(&mut graph, &mut names, &model.graph, opset, external)?;
+    graph.outputs = outputs(&model.graph, &names)?;
+    Ok(graph)
+}
+
+/// The values that a graph gives.
+fn outputs(proto: &GraphProto<'_>, names: &Names) -> Result<Vec<ValueId>> {
+    let missing = |name: &str| Error::invalid(format!("output '{name}'"), "no node computes it");
+    proto.outputs.iter().map(|output| names.get(output.name).copied().ok_or_else(|| missing(output.name))).collect()
+}
+
+/// Reads every node, and lists all that are unsupported.
+fn nodes(graph: &mut Graph, names: &mut Names, proto: &GraphProto<'_>, opset: i64, external: &External) -> Result<()> {
     let mut unsupported = Vec::new();
     // Values that an unsupported node would have made: nodes that read them are passed over.
     let mut missing: HashSet<&str> = HashSet::new();
-    for node in sorted(&model.graph, &names)? {
+    for node in sorted(proto, names)? {
         if node.inputs.iter().any(|name| missing.contains(name)) {
             missing.extend(node.outputs.iter().copied());
             if importer(node).is_none() {
@@ -147,25 +200,43 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
             }
             continue;
         }
-        match import(&mut graph, &mut names, node, opset, external) {
+        match import(graph, names, node, opset, external) {
             Ok(()) => missing.extend(node.outputs.iter().filter(|name| !names.contains_key(**name))),
             Err(Problem::Unsupported(reason)) => {
                 missing.extend(node.outputs.iter().copied());
                 unsupported.push(UnsupportedNode { reason, ..unknown(node) });
             }
+            Err(Problem::Failed(Error::Unsupported { nodes, .. })) => {
+                missing.extend(node.outputs.iter().copied());
+                unsupported.extend(nodes);
+            }
             Err(problem) => return Err(problem.at(name(node))),
         }
     }
-    if !unsupported.is_empty() {
-        return Err(Error::Unsupported { file: String::new(), nodes: unsupported });
+    match unsupported.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Unsupported { file: String::new(), nodes: unsupported }),
     }
-    for output in &model.graph.outputs {
-        let id = names.get(output.name).copied();
-        graph
-            .outputs
-            .push(id.ok_or_else(|| Error::invalid(format!("output '{}'", output.name), "no node computes it"))?);
+}
+
+/// Reads the body of a node as if it stood in the node's place, and returns what it gives. Its names are its own.
+pub(super) fn body(
+    graph: &mut Graph,
+    outer: &Names,
+    proto: &GraphProto<'_>,
+    opset: i64,
+    external: &External,
+) -> Result<Vec<ValueId>> {
+    if proto.sparse_initializers > 0 || !proto.inputs.is_empty() {
+        return Err(Error::invalid(
+            format!("graph '{}'", proto.name),
+            "is no branch: it has inputs or sparse constants",
+        ));
     }
-    Ok(graph)
+    let mut names = outer.clone();
+    initializers(graph, &mut names, proto, external)?;
+    nodes(graph, &mut names, proto, opset, external)?;
+    outputs(proto, &names)
 }
 
 /// A node's name, or its first output's where it has none.
@@ -218,6 +289,7 @@ fn initializers(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, ex
     for initializer in &model.initializers {
         let tensor = data::tensor(initializer, external)?;
         let id = graph.add_constant(initializer.name, tensor);
+        graph.values[id.0].element_type = Some(initializer.data_type);
         if names.insert(initializer.name.to_string(), id).is_some() {
             return Err(Error::invalid(format!("tensor '{}'", initializer.name), "is defined twice"));
         }
@@ -235,6 +307,7 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
         let bound = bindings.constants.get(input.name);
         if let Some(constant) = bound {
             let id = graph.add_constant(input.name, constant.clone());
+            graph.values[id.0].element_type = input.tensor.as_ref().map(|tensor| tensor.elem_type);
             names.insert(input.name.to_string(), id);
         } else if !names.contains_key(input.name) {
             let declared = declared(input)?;

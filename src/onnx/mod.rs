@@ -129,6 +129,7 @@ impl Model {
         let model = self.parse()?;
         let mut graph = import::graph(&model, &self.external, bindings).map_err(|error| self.blame(error))?;
         graph.name = self.name.clone();
+        graph.converted = outline::converted(&model.graph);
         graph.validate()?;
         Ok(graph)
     }

@@ -115,6 +115,11 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
+    /// ONNX's number for the type of what is stored in a slot's place in the file.
+    pub(crate) fn element_type(&self, slot: usize) -> Option<i32> {
+        self.graph.value(self.present(slot)?).element_type
+    }
+
     /// An element type, given by ONNX's number for it.
     pub(crate) fn element_kind(&mut self, name: &str) -> OpResult<Kind> {
         let number = self.int_if_present(name)?.and_then(|number| i32::try_from(number).ok());
@@ -164,6 +169,11 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
+    /// The content of a slot that must be given and known before anything runs.
+    pub(crate) fn constant_input(&self, slot: usize) -> OpResult<&Tensor> {
+        self.constant(slot)?.ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))
+    }
+
     /// The integers in an optional slot.
     pub(crate) fn constant_ints(&self, slot: usize) -> OpResult<Option<Vec<i64>>> {
         match self.constant(slot)? {
@@ -199,6 +209,21 @@ impl<'a> OnnxNode<'a> {
             None => Ok(None),
             Some(_) => Err(Problem::Invalid(format!("input {slot} must be a truth value"))),
         }
+    }
+
+    /// What the graph in an attribute gives, its nodes read in this one's place.
+    pub(crate) fn inlined(&mut self, name: &str) -> OpResult<Vec<ValueId>> {
+        match self.attribute(name) {
+            Some(Attribute::Graph(body)) => {
+                Ok(super::import::body(self.graph, self.names, body, self.opset, self.external)?)
+            }
+            _ => Err(Problem::Invalid(format!("attribute '{name}' is no graph"))),
+        }
+    }
+
+    /// Says that an attribute is known, whatever it holds.
+    pub(crate) fn pass_over(&mut self, name: &str) {
+        self.attribute(name);
     }
 
     /// Refuses a shape with more elements than a load may compute.
@@ -270,6 +295,11 @@ impl<'a> OnnxNode<'a> {
     pub(crate) fn define_constant(&mut self, slot: usize, tensor: Tensor) -> OpResult<()> {
         let output = self.output_name(slot)?;
         let id = self.graph.add_constant(output.clone(), tensor);
+        let stored = self.proto.attributes.iter().find_map(|attribute| match &attribute.value {
+            Attribute::Tensor(stored) => Some(stored.data_type),
+            _ => None,
+        });
+        self.graph.values[id.0].element_type = stored;
         self.names.insert(output, id);
         Ok(())
     }

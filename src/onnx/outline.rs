@@ -4,7 +4,7 @@ use super::proto::{Attribute, GraphProto, TensorProto};
 use super::{Declared, Model, data, declared, import};
 use crate::error::{Result, UnsupportedNode};
 use crate::tensor::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A model at a glance.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Outline {
     pub operators: BTreeMap<String, usize>,
     /// The nodes whose operators this engine does not know, whatever the shapes.
     pub unknown: Vec<UnsupportedNode>,
+    /// Types of the file's reals that are not f32, which they become here.
+    pub converted: Vec<&'static str>,
     /// Real numbers in constants: mostly the trained weights.
     pub parameters: u64,
     /// Bytes that these take in 32 bits each, as the engine keeps them.
@@ -45,6 +47,7 @@ impl Model {
             outputs: model.graph.outputs.iter().map(|out| (out.name.to_string(), declared(out).ok())).collect(),
             operators: operators(&model.graph),
             unknown: import::unknown_operators(&model.graph),
+            converted: converted(&model.graph),
             parameters,
             weights_bytes: parameters.saturating_mul(size_of::<f32>() as u64),
         })
@@ -59,14 +62,26 @@ fn operators(graph: &GraphProto<'_>) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Exporters write weights as initializers or as nodes without inputs.
+/// The types of reals among a file's inputs and constants that are not f32, by ONNX's names for them.
+pub(super) fn converted(graph: &GraphProto<'_>) -> Vec<&'static str> {
+    let inputs = graph.inputs.iter().filter_map(|input| input.tensor.as_ref()).map(|tensor| tensor.elem_type);
+    let types: BTreeSet<i32> = inputs.chain(constants(graph).map(|tensor| tensor.data_type)).collect();
+    let real = |ty: &i32| matches!(data::kind(*ty), Ok(Kind::Real)) && *ty != data::data_type(Kind::Real);
+    types.into_iter().filter(real).map(data::type_name).collect()
+}
+
 fn parameters(graph: &GraphProto<'_>) -> u64 {
+    constants(graph).map(reals).fold(0, u64::saturating_add)
+}
+
+/// Exporters write weights as initializers or as nodes without inputs.
+fn constants<'g, 'a>(graph: &'g GraphProto<'a>) -> impl Iterator<Item = &'g TensorProto<'a>> {
     let attributes = graph.nodes.iter().filter(|node| node.op_type == "Constant").flat_map(|node| &node.attributes);
     let in_nodes = attributes.filter_map(|attribute| match &attribute.value {
         Attribute::Tensor(tensor) => Some(&**tensor),
         _ => None,
     });
-    graph.initializers.iter().chain(in_nodes).map(reals).fold(0, u64::saturating_add)
+    graph.initializers.iter().chain(in_nodes)
 }
 
 /// The declared number of real elements. Importing checks it against the bytes that are there; an outline only shows it.
@@ -75,4 +90,16 @@ fn reals(tensor: &TensorProto<'_>) -> u64 {
         return 0;
     }
     tensor.dims.iter().fold(1, |product, &dim| product.saturating_mul(u64::try_from(dim).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_reals_other_than_f32_are_named() {
+        let stored = |data_type| TensorProto { data_type, ..TensorProto::default() };
+        let graph = GraphProto { initializers: [1, 7, 10, 10, 11].map(stored).to_vec(), ..GraphProto::default() };
+        assert_eq!(converted(&graph), ["FLOAT16", "DOUBLE"]);
+    }
 }

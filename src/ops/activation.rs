@@ -293,7 +293,7 @@ pub static ACTIVATION_EACH: Kernel = Kernel {
     params: ActivateParams::FIELDS,
     combinations: || {
         let functions = super::unary::UNARY_FUNCTIONS.map(|function| vec![function.part()]);
-        [activation_parts(), functions.to_vec()].concat()
+        [activation_parts(), functions.to_vec(), super::cast::PARTS.map(|part| vec![part]).to_vec()].concat()
     },
 };
 

@@ -1,16 +1,16 @@
 //! Arithmetic of two tensors with numpy's broadcasting.
 
 use super::activation::RUN;
-use super::strided::{Dims, broadcast, broadcast_strides};
-use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};
+use super::pairs::{self, combined, expand, legacy_broadcast};
+use super::strided::broadcast;
+use super::{Activation, Cast, Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
-use crate::kernels::{Kernel, Part};
+use crate::kernels::Part;
 use crate::onnx::OnnxNode;
+use crate::part;
 use crate::plan::Lowering;
-use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Kind, Real, Tensor, TensorType, row_major};
-use crate::{part, uniform};
-use ndarray::{ArrayD, ArrayViewD, IxDyn, Zip};
+use ndarray::{ArrayD, ArrayViewD, Zip};
 use rayon::prelude::*;
 
 /// A function of two numbers.
@@ -47,7 +47,7 @@ pub struct Binary {
 }
 
 impl BinaryFunction {
-    fn part(self) -> Part {
+    pub(super) fn part(self) -> Part {
         match self {
             Add => part!("binary", "add"),
             Sub => part!("binary", "sub"),
@@ -151,22 +151,6 @@ fn pow_error_bound(a: f64, b: f64, [error_a, error_b]: [f64; 2]) -> f64 {
 }
 
 impl Binary {
-    /// How the operands are read: by four channels where one of them lies so and both can, in which case an operand of
-    /// one channel for all is read plain. What lies behind the last channel must stay zero.
-    fn layouts(&self, node: &Lowering<'_>, shapes: [&[usize]; 2], result: &[usize]) -> [Layout; 2] {
-        let plain = [Layout::Plain; 2];
-        let (&[_, channels, _, _], true) = (result, node.lies_by_four(0) || node.lies_by_four(1)) else { return plain };
-        let layout = |shape: &[usize]| match *shape {
-            [_, c, _, _] if c == channels && c > 1 => Some(Layout::ByFour),
-            [_, 1, _, _] | [1, _, _] | [_, _] | [_] | [] => Some(Layout::Plain),
-            _ => None,
-        };
-        let (Some(a), Some(b)) = (layout(shapes[0]), layout(shapes[1])) else { return plain };
-        let keeps_zero =
-            matches!(self.function, Add | Sub | Mul | Max | Min) && a == b && self.activation.apply(0.0f32, 0.0) == 0.0;
-        if channels.is_multiple_of(CHANNELS) || keeps_zero { [a, b] } else { plain }
-    }
-
     /// The function alone.
     pub(crate) fn plain(function: BinaryFunction) -> Self {
         Binary { function, activation: Activation::Identity }
@@ -223,71 +207,24 @@ impl Binary {
         if kinds[0] == kinds[1] {
             return node.finish_with(Binary::plain(Pow), &[Some(a), Some(b)]);
         }
-        let to_real = super::Host::Cast { to: Kind::Real };
+        let to_real = Cast { to: Kind::Real };
         if kinds[1] == Kind::Int {
             b = node.emit(to_real, &[Some(b)])?;
             return node.finish_with(Binary::plain(Pow), &[Some(a), Some(b)]);
         }
         a = node.emit(to_real, &[Some(a)])?;
         let power = node.emit(Binary::plain(Pow), &[Some(a), Some(b)])?;
-        node.finish_with(super::Host::Cast { to: kinds[0] }, &[Some(power)])
-    }
-}
-
-/// Before opset 7, broadcasting had to be asked for, and lined `b` up with `a` from an axis on.
-fn legacy_broadcast(
-    node: &mut OnnxNode<'_>,
-    a: crate::graph::ValueId,
-    b: crate::graph::ValueId,
-) -> OpResult<crate::graph::ValueId> {
-    let axis = node.int_if_present("axis")?;
-    if !node.flag("broadcast")? {
-        return Ok(b);
-    }
-    match axis {
-        Some(axis) => node.align(b, a, axis),
-        None => Ok(b),
+        node.finish_with(Cast { to: kinds[0] }, &[Some(power)])
     }
 }
 
 fn result_type(inputs: &[Option<&TensorType>]) -> OpResult<TensorType> {
-    let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
-    if a.kind != b.kind || a.kind == Kind::Bool {
-        return invalid(format!("cannot combine {:?} with {:?}", a.kind, b.kind));
+    let kind = required(inputs, 0)?.kind;
+    if kind == Kind::Bool {
+        return invalid("truth values are not added or multiplied");
     }
-    match broadcast(&a.shape, &b.shape) {
-        Some(shape) => Ok(TensorType { kind: a.kind, shape }),
-        None => invalid(format!("shapes {a} and {b} do not broadcast")),
-    }
+    Ok(TensorType { kind, shape: pairs::result_shape(inputs)? })
 }
-
-/// A view of `array` under a larger shape that it broadcasts to.
-fn expand<'a, E>(array: &'a ArrayD<E>, shape: &[usize]) -> OpResult<ndarray::ArrayViewD<'a, E>> {
-    array.broadcast(IxDyn(shape)).ok_or_else(|| super::Problem::Invalid("shapes do not broadcast".into()))
-}
-
-uniform! {
-    /// Parameters of `binary_each`.
-    pub struct BinaryParams {
-        shape: [[u32; 4]; 2], a_strides: [[u32; 4]; 2], b_strides: [[u32; 4]; 2],
-        count: u32, activation_a: f32, activation_b: f32,
-    }
-}
-
-/// One element an invocation.
-pub static BINARY_EACH: Kernel = Kernel {
-    name: "binary_each",
-    source: include_str!("../../shaders/binary_each.wgsl"),
-    includes: &[],
-    params: BinaryParams::FIELDS,
-    combinations: || {
-        let activations = super::activation::activation_parts();
-        let with = |function: BinaryFunction| {
-            activations.iter().map(move |parts| [&[function.part()], parts.as_slice()].concat()).collect::<Vec<_>>()
-        };
-        BINARY_FUNCTIONS.into_iter().flat_map(with).collect()
-    },
-};
 
 impl Operator for Binary {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
@@ -307,12 +244,7 @@ impl Operator for Binary {
                 values.par_chunks_mut(RUN).for_each(|run| self.activation.apply_all(run, T::zero()));
                 Tensor::real(&shape, values)?
             }
-            (Tensor::Int(a), Tensor::Int(b)) => {
-                let (a, b) = (expand(a, &shape)?, expand(b, &shape)?);
-                let values: OpResult<Vec<i64>> =
-                    a.iter().zip(b.iter()).map(|(&a, &b)| self.function.apply_int(a, b)).collect();
-                Tensor::Int(crate::tensor::array(&shape, values?)?)
-            }
+            (Tensor::Int(a), Tensor::Int(b)) => Tensor::Int(combined([a, b], |a, b| self.function.apply_int(a, b))?),
             _ => return invalid("cannot combine tensors of different kinds"),
         };
         Ok(vec![result])
@@ -335,32 +267,12 @@ impl Operator for Binary {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let types = node.input_types();
-        let shape = result_type(&types)?.shape;
-        let layouts = self.layouts(node, [&required(&types, 0)?.shape, &required(&types, 1)?.shape], &shape);
-        let [a, b] = [node.input_as(0, layouts[0])?, node.input_as(1, layouts[1])?];
-        let in_memory = if layouts.contains(&Layout::ByFour) { Layout::ByFour } else { Layout::Plain };
-        let output = node.output_as(0, in_memory)?;
-        let shape = in_memory.shape(&shape);
-        let strides = [0, 1].map(|slot| {
-            let own = required(&types, slot).map_or(&[][..], |ty| &ty.shape);
-            let own = layouts[slot].shape(own);
-            // One channel for all of them lies plain: one number for each pixel, or for all.
-            let widened = if in_memory != layouts[slot] { [own, vec![1]].concat() } else { own };
-            broadcast_strides(&widened, &shape)
-        });
-        let dims = Dims::merged(&shape, &[&strides[0], &strides[1]])?;
-        let [activation_a, activation_b] = self.activation.parameters();
-        let params = BinaryParams {
-            shape: dims.shape(),
-            a_strides: dims.unsigned_strides(0),
-            b_strides: dims.unsigned_strides(1),
-            count: node.count(output),
-            activation_a,
-            activation_b,
-        };
-        let parts = [vec![self.function.part()], self.activation.parts()].concat();
-        node.dispatch(&BINARY_EACH, parts, params.count, params, output, &[a, b])
+        if node.output_type(0).kind != Kind::Real {
+            return unsupported("arithmetic of integers that depend on the input");
+        }
+        let keeps_zero =
+            matches!(self.function, Add | Sub | Mul | Max | Min) && self.activation.apply(0.0f32, 0.0) == 0.0;
+        pairs::lower(node, self.function.part(), &self.activation, keeps_zero)
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

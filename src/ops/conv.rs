@@ -23,7 +23,7 @@ use super::epilogue::{parts, slot};
 use super::finish::Finish;
 use super::pool::PoolParams;
 use super::window::Window;
-use super::{Inputs, OpResult, Operator, Problem, Restricted, im2col, image_shape, invalid, line};
+use super::{Inputs, OpResult, Operator, Problem, Restricted, im2col, image_shape, invalid, line, volume};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType};
@@ -73,6 +73,9 @@ impl ConvShape {
 
 impl Conv {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        if volume::is_volume(node)? {
+            return volume::import_conv(node);
+        }
         let [_, _, k_h, k_w] = line::image_shape(node, slot::WEIGHT)?;
         let [_, _, h, w] = line::image_shape(node, slot::INPUT)?;
         let window = Window::import(node, [h, w], Some([k_h, k_w]))?;

@@ -4,7 +4,7 @@ use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{Epilogue, parts, slot};
 use super::finish::Finish;
 use super::window::{self, AutoPad, Pads, Window};
-use super::{Inputs, OpResult, Operator, Restricted, image_shape, invalid, line};
+use super::{Inputs, OpResult, Operator, Restricted, image_shape, invalid, line, volume};
 use crate::kernels::Kernel;
 use crate::linalg::{Threads, matmul, matrix};
 use crate::onnx::OnnxNode;
@@ -31,6 +31,9 @@ pub struct ConvTranspose {
 
 impl ConvTranspose {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
+        if volume::is_volume(node)? {
+            return volume::import_conv_transpose(node);
+        }
         let [_, _, k_h, k_w] = line::image_shape(node, slot::WEIGHT)?;
         let [_, _, h, w] = line::image_shape(node, slot::INPUT)?;
         let input = [h, w];
@@ -63,6 +66,12 @@ impl ConvTranspose {
         let op = ConvTranspose { window, groups, output, epilogue: Epilogue::default() };
         let inputs = line::conv_inputs(node)?;
         line::finish(node, op, &inputs)
+    }
+
+    /// What is left of an output of a full size, the window's padding cut off.
+    pub(super) fn cut_from(window: Window, full: [usize; 2], groups: usize) -> OpResult<Self> {
+        let (pads, output) = cut(full, window.pads)?;
+        Ok(ConvTranspose { window: Window { pads, ..window }, groups, output, epilogue: Epilogue::default() })
     }
 
     fn shape(&self, inputs: &[Option<&TensorType>]) -> OpResult<ConvShape> {

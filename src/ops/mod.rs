@@ -3,42 +3,55 @@
 
 pub mod activation;
 mod activation_bound;
+pub mod arg_most;
 pub mod batch_normalization;
 pub mod binary;
+pub mod cast;
 pub mod concat;
 pub mod conv;
 pub mod conv_transpose;
 pub mod epilogue;
 pub mod expand;
 mod finish;
-pub mod host;
+pub mod gather;
+pub(crate) mod host;
 mod im2col;
 mod lattice;
 mod line;
+pub mod logic;
 pub mod matmul;
 pub(crate) mod normalization;
 pub mod pad;
+pub(crate) mod pairs;
 pub mod pool;
+pub(crate) mod quantization;
 pub mod reduce;
+pub(crate) mod reductions;
 pub mod resample;
 pub mod reshape;
 pub(crate) mod resize;
 pub mod restrict;
+pub(crate) mod scatter;
+pub mod select;
 pub mod slice;
 pub mod softmax;
 pub mod strided;
 pub mod transpose;
 pub mod unary;
+mod volume;
 pub mod window;
 
 pub use activation::{Activate, Activation};
+pub use arg_most::ArgMost;
 pub use batch_normalization::BatchNormalization;
 pub use binary::{Binary, BinaryFunction};
+pub use cast::Cast;
 pub use concat::Concat;
 pub use conv::{Conv, Epilogue};
 pub use conv_transpose::ConvTranspose;
 pub use expand::Expand;
-pub use host::Host;
+pub use gather::Gather;
+pub use logic::{Logic, LogicFunction};
 pub use matmul::MatMul;
 pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
@@ -46,6 +59,7 @@ pub use reduce::{Reduce, ReduceKind};
 pub use resample::Resample;
 pub use reshape::Reshape;
 pub use restrict::{Cut, Restricted};
+pub use select::Select;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use transpose::Transpose;
@@ -237,19 +251,23 @@ macro_rules! operators {
 
 operators! {
     Activate,
+    ArgMost,
     BatchNormalization,
     Binary,
+    Cast,
     Concat,
     Conv,
     ConvTranspose,
     Expand,
-    Host,
+    Gather,
+    Logic,
     MatMul,
     Pad,
     Pool,
     Reduce,
     Resample,
     Reshape,
+    Select,
     Slice,
     Softmax,
     Transpose,
@@ -274,6 +292,11 @@ impl Op {
 /// The input in a slot that the operator requires.
 pub(crate) fn required<'a, I: ?Sized>(inputs: &[Option<&'a I>], slot: usize) -> OpResult<&'a I> {
     inputs.get(slot).copied().flatten().ok_or_else(|| Problem::Invalid(format!("input {slot} is missing")))
+}
+
+/// The bound of a result that holds no reals: it is exact.
+pub(crate) fn exact(shape: &[usize]) -> ArrayD<f64> {
+    ArrayD::zeros(shape)
 }
 
 /// The input in a slot that the operator allows to be absent.

@@ -2,14 +2,16 @@
 
 use super::window::{Pads, Window};
 use super::{
-    Binary, BinaryFunction, OpResult, Pool, PoolKind, Reduce, ReduceKind, Reshape, Unary, UnaryFunction, invalid,
+    ArgMost, Binary, BinaryFunction, Cast, Logic, LogicFunction, OpResult, Pool, PoolKind, Reduce, ReduceKind, Reshape,
+    Select, Unary, UnaryFunction, invalid,
 };
 use crate::graph::ValueId;
 use crate::onnx::OnnxNode;
+use crate::tensor::{Kind, Tensor};
 use BinaryFunction::{Add, Div, Mul, Pow, Sub};
 use std::ops::Range;
 
-fn combine(node: &mut OnnxNode<'_>, function: BinaryFunction, a: ValueId, b: ValueId) -> OpResult<ValueId> {
+pub(super) fn combine(node: &mut OnnxNode<'_>, function: BinaryFunction, a: ValueId, b: ValueId) -> OpResult<ValueId> {
     node.emit(Binary::plain(function), &[Some(a), Some(b)])
 }
 
@@ -17,7 +19,7 @@ fn reduce(node: &mut OnnxNode<'_>, kind: ReduceKind, x: ValueId, axes: &Range<us
     node.emit(Reduce { kind, axes: axes.clone() }, &[Some(x)])
 }
 
-fn apply(node: &mut OnnxNode<'_>, function: UnaryFunction, x: ValueId) -> OpResult<ValueId> {
+pub(super) fn apply(node: &mut OnnxNode<'_>, function: UnaryFunction, x: ValueId) -> OpResult<ValueId> {
     node.emit(Unary { function }, &[Some(x)])
 }
 
@@ -135,4 +137,69 @@ pub(crate) fn import_log_softmax(node: &mut OnnxNode<'_>) -> OpResult<()> {
     let sum = reduce(node, ReduceKind::Sum, exponentials, &axes)?;
     let log = apply(node, UnaryFunction::Log, sum)?;
     node.finish_with(Binary::plain(Sub), &[Some(d), Some(log)])
+}
+
+/// `MeanVarianceNormalization`: mean 0 and variance 1 over the axes, which are all but the channels where none are given.
+pub(crate) fn import_mean_variance(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let rank = node.ty(0)?.shape.len();
+    let stated = node.ints("axes")?.unwrap_or(vec![0, 2, 3]);
+    let mut axes = stated.iter().map(|&axis| super::axis(axis, rank)).collect::<OpResult<Vec<_>>>()?;
+    axes.sort_unstable();
+    let shape = node.ty(0)?.shape.clone();
+    if axes.is_empty() {
+        return invalid("there are no axes");
+    }
+    let x = node.input(0)?;
+    let mean = Reduce::emit_kept(node, ReduceKind::Mean, x, &axes)?;
+    let centred = combine(node, Sub, x, mean)?;
+    let squared = combine(node, Mul, centred, centred)?;
+    let variance = Reduce::emit_kept(node, ReduceKind::Mean, squared, &axes)?;
+    let deviation = apply(node, UnaryFunction::Sqrt, variance)?;
+    // ONNX's own definition of it adds this to the deviation.
+    let epsilon = node.number(1e-9)?;
+    let deviation = combine(node, Add, deviation, epsilon)?;
+    let normalized = combine(node, Div, centred, deviation)?;
+    node.finish_with(Reshape { shape }, &[Some(normalized)])
+}
+
+/// `LpNormalization`: `x` over the sum of its magnitudes, or over the root of the sum of its squares; 0 where that is 0.
+pub(crate) fn import_lp(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let rank = node.ty(0)?.shape.len();
+    let axis = super::axis(node.int("axis", -1)?, rank)?;
+    let axes = axis..axis + 1;
+    let x = node.input(0)?;
+    let norm = match node.int("p", 2)? {
+        1 => {
+            let magnitudes = apply(node, UnaryFunction::Abs, x)?;
+            reduce(node, ReduceKind::Sum, magnitudes, &axes)?
+        }
+        2 => {
+            let squares = combine(node, Mul, x, x)?;
+            let sum = reduce(node, ReduceKind::Sum, squares, &axes)?;
+            apply(node, UnaryFunction::Sqrt, sum)?
+        }
+        p => return invalid(format!("p is {p}, not 1 or 2")),
+    };
+    let zero = node.number(0.0)?;
+    let is_zero = node.emit(Logic { function: LogicFunction::Equal }, &[Some(norm), Some(zero)])?;
+    let quotient = combine(node, Div, x, norm)?;
+    node.finish_with(Select, &[Some(is_zero), Some(zero), Some(quotient)])
+}
+
+/// `Hardmax`: 1 where the first of the largest elements of a row lies, else 0. A row is an axis; before opset 13 it was
+/// everything from the axis on.
+pub(crate) fn import_hardmax(node: &mut OnnxNode<'_>) -> OpResult<()> {
+    let shape = node.ty(0)?.shape.clone();
+    let axes = super::Softmax::axes(node)?;
+    let row = shape[axes.clone()].iter().product::<usize>();
+    let (before, after) = (&shape[..axes.start], &shape[axes.end..]);
+    let x = node.input(0)?;
+    let rows = reshape(node, x, [before, &[row], after].concat())?;
+    let axis = axes.start;
+    let most = node.emit(ArgMost { axis, least: false, last: false }, &[Some(rows)])?;
+    let places = node.constant_of(Tensor::ints((0..row as i64).collect()));
+    let places = reshape(node, places, [&[row], &vec![1; after.len()][..]].concat())?;
+    let is_most = node.emit(Logic { function: LogicFunction::Equal }, &[Some(most), Some(places)])?;
+    let ones = node.emit(Cast { to: Kind::Real }, &[Some(is_most)])?;
+    node.finish_with(Reshape { shape }, &[Some(ones)])
 }

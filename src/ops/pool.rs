@@ -4,7 +4,7 @@ use super::lattice::Lattice;
 use super::window::Window;
 use super::{
     Binary, BinaryFunction, Inputs, OpResult, Operator, Restricted, Unary, UnaryFunction, epilogue::parts, image_shape,
-    invalid, line, required, unsupported,
+    invalid, line, required, unsupported, volume,
 };
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
@@ -41,8 +41,6 @@ pub struct Pool {
 
 impl Pool {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
-        let [_, _, h, w] = line::image_shape(node, 0)?;
-        let window = Window::import(node, [h, w], None)?;
         let ceil = node.flag("ceil_mode")?;
         let kind = if node.op_type() == "MaxPool" {
             // Only the optional indices would depend on the storage order.
@@ -54,6 +52,11 @@ impl Pool {
         } else {
             PoolKind::Average { count_include_pad: node.flag("count_include_pad")? }
         };
+        if volume::is_volume(node)? {
+            return volume::import_pool(node, kind, ceil);
+        }
+        let [_, _, h, w] = line::image_shape(node, 0)?;
+        let window = Window::import(node, [h, w], None)?;
         let image = line::as_image(node, 0)?;
         line::finish(node, Pool { kind, window, ceil }, &[Some(image)])
     }

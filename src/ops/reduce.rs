@@ -6,7 +6,7 @@ use crate::graph::ValueId;
 use crate::kernels::{Kernel, Part, WORKGROUP};
 use crate::onnx::OnnxNode;
 use crate::plan::{Layout, Lowering};
-use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::tensor::{Kind, Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::ArrayD;
 use rayon::prelude::*;
@@ -22,10 +22,12 @@ pub enum ReduceKind {
     Sum,
     Max,
     Min,
+    /// Of what is known before anything runs: no device multiplies rows.
+    Product,
 }
 
 /// One number from all elements along the dimensions `axes`, which keep size 1. Source: ONNX, GlobalAveragePool,
-/// GlobalMaxPool, ReduceMean, ReduceSum, ReduceMax, ReduceMin.
+/// GlobalMaxPool, ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd.
 #[derive(Debug, Clone)]
 pub struct Reduce {
     /// Which number.
@@ -45,42 +47,36 @@ impl Reduce {
         node.finish(Reduce { kind, axes: 2..rank }, &[0])
     }
 
-    /// `ReduceMean` and its like. The axes are an input of ReduceSum since opset 13, and of all since 18.
+    /// `ReduceMean` and its like.
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
         let kind = match node.op_type() {
             "ReduceMean" => ReduceKind::Mean,
             "ReduceSum" => ReduceKind::Sum,
             "ReduceMax" => ReduceKind::Max,
             "ReduceMin" => ReduceKind::Min,
+            "ReduceProd" => ReduceKind::Product,
             other => return unsupported(format!("'{other}' is no reduction")),
         };
-        let shape = node.ty(0)?.shape.clone();
-        let rank = shape.len();
-        let as_input = node.opset() >= if kind == ReduceKind::Sum { 13 } else { 18 };
-        let stated = if as_input { node.constant_ints(1)? } else { node.ints("axes")? }.unwrap_or_default();
-        let (keep, none_if_empty) = (node.int("keepdims", 1)? != 0, node.flag("noop_with_empty_axes")?);
-        let mut axes = stated.iter().map(|&axis| super::axis(axis, rank)).collect::<OpResult<Vec<_>>>()?;
-        if axes.is_empty() && !none_if_empty {
-            axes = (0..rank).collect();
-        }
-        axes.sort_unstable();
-        axes.dedup();
-        let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
-        let size = |axis: usize| if axes.contains(&axis) { 1 } else { shape[axis] };
-        let result: Vec<usize> = (0..rank).filter(|axis| keep || kept.contains(axis)).map(size).collect();
-        let Some(neutral) = kind.of_nothing().filter(|_| axes.iter().any(|&axis| shape[axis] == 0)) else {
+        let rows = rows(node, if kind == ReduceKind::Sum { 13 } else { 18 })?;
+        let is_real = node.ty(0)?.kind == Kind::Real;
+        let Some(neutral) = kind.of_nothing().filter(|_| is_real && rows.is_empty()) else {
             let mut x = node.input(0)?;
-            if !axes.is_empty() {
-                x = Reduce::emit_over(node, kind, x, &axes)?;
+            if !rows.axes.is_empty() {
+                x = Reduce::emit_over(node, kind, x, &rows.axes)?;
             }
-            return node.finish_with(super::Reshape { shape: result }, &[Some(x)]);
+            return node.finish_with(super::Reshape { shape: rows.result }, &[Some(x)]);
         };
-        let count = result.iter().product();
-        node.define_constant(0, Tensor::real(&result, vec![neutral; count])?)
+        let count = rows.result.iter().product();
+        node.define_constant(0, Tensor::real(&rows.result, vec![neutral; count])?)
     }
 
     /// Reduces over sorted axes. Where they are no neighbours they become so first; sizes are right, the shape may not be.
-    fn emit_over(node: &mut OnnxNode<'_>, kind: ReduceKind, x: ValueId, axes: &[usize]) -> OpResult<ValueId> {
+    pub(super) fn emit_over(
+        node: &mut OnnxNode<'_>,
+        kind: ReduceKind,
+        x: ValueId,
+        axes: &[usize],
+    ) -> OpResult<ValueId> {
         let rank = node.type_of(x).shape.len();
         let (first, last) = (axes[0], axes[axes.len() - 1]);
         if last - first + 1 == axes.len() {
@@ -92,13 +88,30 @@ impl Reduce {
         node.emit(Reduce { kind, axes: rank - axes.len()..rank }, &[Some(x)])
     }
 
+    /// The same, each axis kept with size 1.
+    pub(super) fn emit_kept(
+        node: &mut OnnxNode<'_>,
+        kind: ReduceKind,
+        x: ValueId,
+        axes: &[usize],
+    ) -> OpResult<ValueId> {
+        let mut shape = node.type_of(x).shape.clone();
+        axes.iter().for_each(|&axis| shape[axis] = 1);
+        let reduced = Reduce::emit_over(node, kind, x, axes)?;
+        node.emit(super::Reshape { shape }, &[Some(reduced)])
+    }
+
     /// Rows before, elements in a row, and elements that lie between two of a row.
     fn split(&self, shape: &[usize]) -> [usize; 3] {
         let Self { axes, .. } = self;
         [&shape[..axes.start], &shape[axes.clone()], &shape[axes.end..]].map(|sizes| sizes.iter().product())
     }
 
-    fn apply<T: Real>(&self, input: &ArrayD<T>, combine: impl Fn(Row<'_, T>) -> T + Sync) -> OpResult<ArrayD<T>> {
+    fn apply<T: Copy + Send + Sync>(
+        &self,
+        input: &ArrayD<T>,
+        combine: impl Fn(Row<'_, T>) -> T + Sync,
+    ) -> OpResult<ArrayD<T>> {
         let [outer, row, inner] = self.split(input.shape());
         let data = row_major_slice(input);
         let from = |at: usize| &data[at / inner * row * inner + at % inner..];
@@ -111,6 +124,40 @@ impl Reduce {
         let size = |(axis, &size): (usize, &usize)| if self.axes.contains(&axis) { 1 } else { size };
         shape.iter().enumerate().map(size).collect()
     }
+}
+
+/// What an ONNX node asks to be reduced.
+pub(super) struct Rows {
+    /// Sorted, none twice.
+    pub axes: Vec<usize>,
+    /// The shape that is asked for.
+    pub result: Vec<usize>,
+    shape: Vec<usize>,
+}
+
+impl Rows {
+    /// Whether there is nothing in a row.
+    pub fn is_empty(&self) -> bool {
+        self.axes.iter().any(|&axis| self.shape[axis] == 0)
+    }
+}
+
+/// The axes are an input since an opset that depends on the reduction, and an attribute before.
+pub(super) fn rows(node: &mut OnnxNode<'_>, as_input_since: i64) -> OpResult<Rows> {
+    let shape = node.ty(0)?.shape.clone();
+    let rank = shape.len();
+    let as_input = node.opset() >= as_input_since;
+    let stated = if as_input { node.constant_ints(1)? } else { node.ints("axes")? }.unwrap_or_default();
+    let (keep, none_if_empty) = (node.int("keepdims", 1)? != 0, node.flag("noop_with_empty_axes")?);
+    let mut axes = stated.iter().map(|&axis| super::axis(axis, rank)).collect::<OpResult<Vec<_>>>()?;
+    if axes.is_empty() && !none_if_empty {
+        axes = (0..rank).collect();
+    }
+    axes.sort_unstable();
+    axes.dedup();
+    let size = |axis: usize| if axes.contains(&axis) { 1 } else { shape[axis] };
+    let result = (0..rank).filter(|axis| keep || !axes.contains(axis)).map(size).collect();
+    Ok(Rows { axes, result, shape })
 }
 
 /// What becomes one number.
@@ -140,15 +187,30 @@ pub static REDUCE_ROWS: Kernel = Kernel {
     source: include_str!("../../shaders/reduce_rows.wgsl"),
     includes: &[],
     params: ReduceParams::FIELDS,
-    combinations: || [ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min].map(|kind| vec![kind.part()]).to_vec(),
+    combinations: || [SUM, MAX, MIN].map(|part| vec![part]).to_vec(),
 };
 
+const SUM: Part = part!("reduce", "reduce_sum");
+const MAX: Part = part!("reduce", "reduce_max");
+const MIN: Part = part!("reduce", "reduce_min");
+
 impl ReduceKind {
-    fn part(self) -> Part {
+    fn part(self) -> OpResult<Part> {
+        Ok(match self {
+            ReduceKind::Mean | ReduceKind::Sum => SUM,
+            ReduceKind::Max => MAX,
+            ReduceKind::Min => MIN,
+            ReduceKind::Product => return unsupported("a product over a row that depends on the input"),
+        })
+    }
+
+    /// Integers wrap, as the integer types of ONNX do; inference let no row be empty, and no mean of integers be asked for.
+    fn of_ints(self, row: Row<'_, i64>) -> i64 {
         match self {
-            ReduceKind::Mean | ReduceKind::Sum => part!("reduce", "reduce_sum"),
-            ReduceKind::Max => part!("reduce", "reduce_max"),
-            ReduceKind::Min => part!("reduce", "reduce_min"),
+            ReduceKind::Max => row.fold(i64::MIN, i64::max),
+            ReduceKind::Min => row.fold(i64::MAX, i64::min),
+            ReduceKind::Product => row.fold(1, i64::wrapping_mul),
+            ReduceKind::Sum | ReduceKind::Mean => row.fold(0, i64::wrapping_add),
         }
     }
 
@@ -159,26 +221,34 @@ impl ReduceKind {
             ReduceKind::Sum => Some(0.0),
             ReduceKind::Max => Some(f32::NEG_INFINITY),
             ReduceKind::Min => Some(f32::INFINITY),
+            ReduceKind::Product => Some(1.0),
         }
     }
 }
 
 impl Operator for Reduce {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
-        let ty = real_type(inputs, 0)?;
+        let ty = required(inputs, 0)?;
+        if ty.kind == Kind::Bool || (ty.kind == Kind::Int && self.kind == ReduceKind::Mean) {
+            return unsupported(format!("{:?} of {:?}", self.kind, ty.kind));
+        }
         if self.axes.end > ty.shape.len() || ty.shape[self.axes.clone()].contains(&0) {
             return invalid(format!("{ty} has nothing to reduce over axes {:?}", self.axes));
         }
-        Ok(vec![TensorType::real(self.shape(&ty.shape))])
+        Ok(vec![TensorType { kind: ty.kind, shape: self.shape(&ty.shape) }])
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let input = required(inputs, 0)?.as_real()?;
+        let input = match required(inputs, 0)? {
+            Tensor::Int(input) => return Ok(vec![Tensor::Int(self.apply(input, |row| self.kind.of_ints(row))?)]),
+            input => input.as_real()?,
+        };
         Ok(vec![Tensor::Real(match self.kind {
             ReduceKind::Mean => self.apply(input, mean)?,
             ReduceKind::Sum => self.apply(input, |row| row.sum())?,
             ReduceKind::Max => self.apply(input, largest)?,
             ReduceKind::Min => self.apply(input, smallest)?,
+            ReduceKind::Product => self.apply(input, |row| row.fold(T::one(), |product, x| product * x))?,
         })])
     }
 
@@ -187,6 +257,8 @@ impl Operator for Reduce {
         match self.kind {
             // Two subnormal numbers may compare as equal.
             ReduceKind::Max | ReduceKind::Min => Ok(self.apply(error, largest)? + FLUSH),
+            // Nothing but constants comes here.
+            ReduceKind::Product => Ok(ArrayD::from_elem(self.shape(input.shape()), f64::INFINITY)),
             ReduceKind::Sum => {
                 let [_, row, _] = self.split(input.shape());
                 let magnitude = self.apply(&(input.mapv(f64::abs) + error), |row| row.sum())?;
@@ -219,7 +291,7 @@ impl Operator for Reduce {
         let rows = (outer * inner) as u32;
         let scale = if self.kind == ReduceKind::Mean { (1.0 / row as f64) as f32 } else { 1.0 };
         let params = ReduceParams { rows, row: row as u32, inner: inner as u32, scale };
-        node.dispatch_groups(&REDUCE_ROWS, vec![self.kind.part()], rows, params, output, &[input])
+        node.dispatch_groups(&REDUCE_ROWS, vec![self.kind.part()?], rows, params, output, &[input])
     }
 
     fn flops(&self, inputs: &[Option<&TensorType>], _: &[TensorType]) -> u64 {

@@ -6,7 +6,7 @@ use crate::kernels::Part;
 use crate::onnx::OnnxNode;
 use crate::part;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType};
+use crate::tensor::{Kind, Real, Tensor, TensorType};
 use ndarray::{ArrayD, Zip};
 
 /// A function of one number. Definitions: the ONNX operator of the same name.
@@ -21,6 +21,8 @@ pub enum UnaryFunction {
     Reciprocal,
     Floor,
     Ceil,
+    /// To the even integer where two are as near.
+    Round,
     Erf,
     Sign,
 }
@@ -29,7 +31,7 @@ use UnaryFunction::*;
 use std::ops::Range;
 
 /// All of them.
-pub const UNARY_FUNCTIONS: [UnaryFunction; 10] = [Abs, Neg, Exp, Log, Sqrt, Reciprocal, Floor, Ceil, Erf, Sign];
+pub const UNARY_FUNCTIONS: [UnaryFunction; 11] = [Abs, Neg, Exp, Log, Sqrt, Reciprocal, Floor, Ceil, Round, Erf, Sign];
 
 /// `function(x)`, element by element. Input 0: x.
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ impl UnaryFunction {
             Reciprocal => part!("unary", "reciprocal"),
             Floor => part!("unary", "floor"),
             Ceil => part!("unary", "ceil"),
+            Round => part!("unary", "round"),
             Erf => part!("unary", "erf"),
             Sign => part!("unary", "sign"),
         }
@@ -65,10 +68,21 @@ impl UnaryFunction {
             Reciprocal => x.recip(),
             Floor => x.floor(),
             Ceil => x.ceil(),
+            Round => T::of(x.f64().round_ties_even()),
             Erf => T::of(libm::erf(x.f64())),
             Sign if x > T::zero() => T::one(),
             Sign if x < T::zero() => -T::one(),
             Sign => x,
+        }
+    }
+
+    /// Integers wrap, as the integer types of ONNX do; most functions take none.
+    fn of_int(self, x: i64) -> Option<i64> {
+        match self {
+            Abs => Some(x.wrapping_abs()),
+            Neg => Some(x.wrapping_neg()),
+            Sign => Some(x.signum()),
+            _ => None,
         }
     }
 
@@ -96,7 +110,7 @@ impl UnaryFunction {
     /// but 2^-21 near 1, inverseSqrt 2 ULP and division 2.5 ULP, of which the square root may be made.
     fn rounding(self, x: f64, y: f64) -> f64 {
         match self {
-            Abs | Neg | Floor | Ceil | Sign => 0.0,
+            Abs | Neg | Floor | Ceil | Round | Sign => 0.0,
             Exp => (6.0 + 4.0 * x) * U * y,
             Log => 6.0 * U * y + 8.0 * U,
             Sqrt => 10.0 * U * y,
@@ -118,6 +132,7 @@ impl Unary {
             "Reciprocal" => Reciprocal,
             "Floor" => Floor,
             "Ceil" => Ceil,
+            "Round" => Round,
             "Erf" => Erf,
             "Sign" => Sign,
             other => return unsupported(format!("'{other}' is no function of one number")),
@@ -128,7 +143,11 @@ impl Unary {
 
 impl Operator for Unary {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
-        Ok(vec![real_type(inputs, 0)?.clone()])
+        let ty = required(inputs, 0)?;
+        match ty.kind {
+            Kind::Int if self.function.of_int(0).is_some() => Ok(vec![ty.clone()]),
+            _ => Ok(vec![real_type(inputs, 0)?.clone()]),
+        }
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
@@ -136,7 +155,10 @@ impl Operator for Unary {
     }
 
     fn consume<T: Real>(&self, first: Tensor<T>, _: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        Ok(vec![Tensor::Real(first.into_real()?.mapv_into(|x| self.function.apply(x)))])
+        Ok(vec![match first {
+            Tensor::Int(x) => Tensor::Int(x.mapv_into(|x| self.function.of_int(x).unwrap_or(x))),
+            x => Tensor::Real(x.into_real()?.mapv_into(|x| self.function.apply(x))),
+        }])
     }
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
@@ -149,6 +171,7 @@ impl Operator for Unary {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
+        real_type(&node.input_types(), 0)?;
         super::activation::lower_each(node, vec![self.function.part()], [0.0, 0.0], self.function.apply(0.0))
     }
 

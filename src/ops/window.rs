@@ -180,13 +180,7 @@ pub fn resolve_padding(
 
 /// The `auto_pad` and `pads` attributes; both at once contradict each other.
 pub(crate) fn padding(node: &mut OnnxNode<'_>) -> OpResult<(AutoPad, Pads)> {
-    let auto_pad = match node.string("auto_pad", "NOTSET")?.as_str() {
-        "NOTSET" | "" => AutoPad::NotSet,
-        "VALID" => AutoPad::Valid,
-        "SAME_UPPER" => AutoPad::SameUpper,
-        "SAME_LOWER" => AutoPad::SameLower,
-        other => return invalid(format!("auto_pad '{other}' is none of NOTSET, VALID, SAME_UPPER, SAME_LOWER")),
-    };
+    let auto_pad = auto_pad(node)?;
     let stated = node.ints("pads")?;
     if auto_pad != AutoPad::NotSet && stated.as_ref().is_some_and(|pads| pads.iter().any(|&pad| pad != 0)) {
         return invalid("auto_pad and pads are both given");
@@ -207,6 +201,17 @@ pub(crate) fn padding(node: &mut OnnxNode<'_>) -> OpResult<(AutoPad, Pads)> {
     Ok((auto_pad, Pads { top, left, bottom, right }))
 }
 
+/// The `auto_pad` attribute.
+pub(super) fn auto_pad(node: &mut OnnxNode<'_>) -> OpResult<AutoPad> {
+    Ok(match node.string("auto_pad", "NOTSET")?.as_str() {
+        "NOTSET" | "" => AutoPad::NotSet,
+        "VALID" => AutoPad::Valid,
+        "SAME_UPPER" => AutoPad::SameUpper,
+        "SAME_LOWER" => AutoPad::SameLower,
+        other => return invalid(format!("auto_pad '{other}' is none of NOTSET, VALID, SAME_UPPER, SAME_LOWER")),
+    })
+}
+
 /// An attribute's sizes for rows and columns, none less than `least`; `rows` stands for the one row of a line.
 pub(crate) fn spatial_pair(node: &mut OnnxNode<'_>, name: &str, rows: i64, least: i64) -> OpResult<Option<[usize; 2]>> {
     let Some(mut values) = node.ints(name)? else { return Ok(None) };
@@ -224,7 +229,7 @@ pub(crate) fn pair(name: &str, values: &[i64], least: i64) -> OpResult<[usize; 2
     }
 }
 
-fn within(name: &str, value: i64, least: i64) -> OpResult<usize> {
+pub(super) fn within(name: &str, value: i64, least: i64) -> OpResult<usize> {
     if (least..LARGEST).contains(&value) {
         return Ok(value as usize);
     }

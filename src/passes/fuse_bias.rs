@@ -42,7 +42,7 @@ fn into_conv(graph: &Graph, conv: &Node, epilogue: &crate::ops::Epilogue, consta
 }
 
 /// One number for each channel of `[n, c, h, w]`, from a constant that has them along the channels, or one for all.
-fn per_channel(constant: &Tensor, channels: usize) -> Option<Vec<f32>> {
+pub(super) fn per_channel(constant: &Tensor, channels: usize) -> Option<Vec<f32>> {
     let Tensor::Real(array) = constant else { return None };
     match *array.shape() {
         [c, 1, 1] | [1, c, 1, 1] if c == channels => Some(array.iter().copied().collect()),

@@ -4,8 +4,11 @@ pub mod fold_constants;
 mod fuse_activation;
 mod fuse_batch_norm;
 mod fuse_bias;
+mod fuse_pad;
 mod fuse_pool;
 mod fuse_residual;
+mod fuse_scale;
+mod recognise_activations;
 mod remove_identities;
 
 use crate::error::{Error, Result};
@@ -22,11 +25,26 @@ pub struct Pass {
 }
 
 /// Every pass, in the order in which they run: what comes first in an epilogue is fused first.
-pub static PASSES: [Pass; 5] = [
+pub static PASSES: [Pass; 8] = [
+    Pass {
+        name: "patterns",
+        summary: "SiLU, HardSwish, HardSigmoid, Mish and GELU that are written as several nodes, each into one",
+        run: recognise_activations::run,
+    },
+    Pass {
+        name: "pad",
+        summary: "zeros around an image into the convolution or average pool after them",
+        run: fuse_pad::run,
+    },
     Pass {
         name: "batch-norm",
         summary: "BatchNormalization into the convolution before it",
         run: fuse_batch_norm::run,
+    },
+    Pass {
+        name: "scale",
+        summary: "multiplication and addition of a constant for each channel into the convolution or BatchNormalization before",
+        run: fuse_scale::run,
     },
     Pass {
         name: "bias",

@@ -1,14 +1,15 @@
 //! What an operator sees while it is lowered: its node's types, constants and buffers, and a place for its dispatches.
 
 use super::layout::{self, Layout};
+use super::numbers;
 use super::{Buffer, BufferId, Dispatch, Limits, Output, Plan, Port, Step, View};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Kernel, Part, Variant, WORKGROUP};
 use crate::ops::batch_normalization::PerChannel;
 use crate::ops::epilogue::{Epilogue, slot};
-use crate::ops::{OpResult, Problem, unsupported};
-use crate::tensor::{Kind, Tensor, TensorType, checked_len, row_major_slice};
+use crate::ops::{OpResult, Problem};
+use crate::tensor::{Tensor, TensorType, checked_len};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -122,7 +123,7 @@ impl<'a> Lowering<'a> {
     pub(super) fn finish(mut self) -> Result<Plan> {
         let graph = self.graph;
         // An input lies as its first reader wants it; nobody read these.
-        for &id in graph.inputs.iter().filter(|&&id| graph.value(id).ty.kind == Kind::Real) {
+        for &id in &graph.inputs {
             if self.port(id).is_none() {
                 self.new_view(id, Layout::Plain).map_err(|problem| problem.at(&graph.value(id).name))?;
             }
@@ -134,11 +135,7 @@ impl<'a> Lowering<'a> {
             outputs.push(match (&value.constant, self.port(id)) {
                 (Some(constant), _) => Output::Constant(value.name.clone(), Arc::clone(constant)),
                 (None, Some(port)) => Output::Computed(port),
-                // An input that holds no reals and that the network returns as it is.
-                (None, None) => {
-                    let reason = format!("holds {:?}; a device computes reals only", value.ty.kind);
-                    return Err(Problem::Unsupported(reason).at(&value.name));
-                }
+                (None, None) => return Err(Error::Internal(format!("nothing computes output '{}'", value.name))),
             });
         }
         Ok(Plan { buffers: self.buffers, steps: self.steps, inputs, outputs, live_bytes: 0 })
@@ -240,11 +237,12 @@ impl<'a> Lowering<'a> {
     /// A buffer for a value, with its contents where they are known.
     fn new_view(&mut self, id: ValueId, layout: Layout) -> OpResult<View> {
         let value = self.graph.value(id);
-        if value.ty.kind != Kind::Real {
-            return unsupported(format!("'{}' holds {:?}; a device computes reals only", value.name, value.ty.kind));
-        }
         let contents = match &value.constant {
-            Some(tensor) => Some(layout.pack(&value.ty.shape, &row_major_slice(tensor.as_real()?))),
+            Some(tensor) => {
+                let numbers = numbers::to_device(&value.name, tensor);
+                let numbers = numbers.map_err(|error| Problem::Unsupported(error.to_string()))?;
+                Some(layout.pack(&value.ty.shape, &numbers))
+            }
             None => None,
         };
         let view = self.buffer(value.name.clone(), checked_len(&layout.shape(&value.ty.shape))?, contents)?;

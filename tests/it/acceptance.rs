@@ -12,7 +12,7 @@ use reluctor::kernels::variants;
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::{BinaryFunction, Op, UnaryFunction};
 use reluctor::plan::{Limits, plan};
-use reluctor::tensor::{Tensor, TensorType};
+use reluctor::tensor::{Kind, Tensor, TensorType};
 use std::collections::BTreeMap;
 
 /// What tensors hold.
@@ -41,12 +41,19 @@ struct Subject {
 /// Subjects that a variant takes turns with, one for each round of all mixtures.
 const TURNS: usize = 8;
 
+/// Whether operands of different shapes are brought to one.
+fn broadcasts(op: &Op) -> bool {
+    matches!(op, Op::Binary(_) | Op::MatMul(_) | Op::Logic(_) | Op::Select(_))
+}
+
 /// Dimensions of the first operand that grow so that one run computes more.
 fn grown(op: &Op, slot: usize, shape: &[usize], rank: usize, factor: usize) -> Vec<usize> {
     let batch = |shape: &[usize]| [&[shape[0] * factor], &shape[1..]].concat();
     match op {
         Op::Conv(_) | Op::ConvTranspose(_) if [slot::INPUT, slot::RESIDUAL].contains(&slot) => batch(shape),
-        Op::Binary(_) | Op::MatMul(_) if rank < 8 => [&[factor][..], &vec![1; rank - shape.len()], shape].concat(),
+        op if broadcasts(op) && rank < 8 => [&[factor][..], &vec![1; rank - shape.len()], shape].concat(),
+        // The batch is the row.
+        Op::ArgMost(most) if most.axis == 0 => shape.to_vec(),
         Op::Concat(_) | Op::Slice(_) | Op::Expand(_) | Op::Reshape(_) => shape.to_vec(),
         _ if slot == 0 && !shape.is_empty() => batch(shape),
         _ => shape.to_vec(),
@@ -71,10 +78,10 @@ fn alone(graph: &Graph, node: &Node, factor: usize) -> Option<Graph> {
             continue;
         }
         // One growing operand is enough where operands broadcast.
-        let grows = !matches!(node.op, Op::Binary(_) | Op::MatMul(_)) || own.inputs.is_empty();
+        let grows = !broadcasts(&node.op) || own.inputs.is_empty();
         let shape = &value.ty.shape;
         let shape = if grows { grown(&node.op, slot, shape, rank, factor) } else { shape.clone() };
-        let id = own.add_value(name, TensorType::real(shape), None);
+        let id = own.add_value(name, TensorType { kind: value.ty.kind, shape }, None);
         own.inputs.push(id);
         inputs.push(Some(id));
     }
@@ -179,10 +186,16 @@ fn filled(subject: &Subject, random: &mut Random, mixture: Mixture) -> Case {
         let (range, positive) = (exponents(&node.op, slot), is_positive(&node.op, slot));
         let shape = IxDyn(&graph.value(id).ty.shape);
         let array = ndarray::ArrayD::from_shape_simple_fn(shape, || number(random, mixture, range, positive));
-        if graph.value(id).constant.is_some() {
-            graph.values[id.0].constant = Some(std::sync::Arc::new(Tensor::Real(array)));
-        } else {
-            inputs.push((graph.value(id).name.clone(), Tensor::Real(array)));
+        let tensor = match graph.value(id).ty.kind {
+            Kind::Real => Tensor::Real(array),
+            Kind::Int => Tensor::Int(array.mapv(|x| (x * 4.0).clamp(-9.0, 9.0) as i64)),
+            Kind::Bool => Tensor::Bool(array.mapv(|x| x > 0.0)),
+        };
+        match graph.value(id).constant {
+            // Indices must stay in range.
+            Some(_) if tensor.kind() != Kind::Real => {}
+            Some(_) => graph.values[id.0].constant = Some(std::sync::Arc::new(tensor)),
+            None => inputs.push((graph.value(id).name.clone(), tensor)),
         }
     }
     Case { graph, inputs }

@@ -231,7 +231,18 @@ fn each_pass_alone_fuses_its_own_kind_only() {
     let y = activate(&mut build, "act", y, Activation::Relu);
     let y = max_pool(&mut build, "pool", y, 2, 2);
     let case = build.done(&[y]);
-    for (pass, nodes) in [("batch-norm", 3), ("bias", 4), ("residual", 4), ("activation", 3), ("pool", 4)] {
+    let alone = [
+        ("patterns", 4),
+        ("pad", 4),
+        ("batch-norm", 3),
+        ("scale", 4),
+        ("bias", 4),
+        ("residual", 4),
+        ("activation", 3),
+        ("pool", 4),
+    ];
+    assert_eq!(PASSES.len(), alone.len());
+    for (pass, nodes) in alone {
         assert!(PASSES.iter().any(|known| known.name == pass));
         let fused = fused(&case, &Fusion::only([pass]).unwrap());
         assert_eq!(fused.graph.nodes.len(), nodes, "{pass}");

@@ -15,6 +15,7 @@ mod definition;
 mod device;
 mod faults;
 mod fusion;
+mod fusion_patterns;
 mod fusion_refusals;
 mod golden;
 mod limits;

@@ -3,6 +3,7 @@
 pub mod convolutions;
 mod elementwise;
 mod exact;
+pub mod kinds;
 mod moves;
 
 use crate::build::Case;
@@ -17,7 +18,7 @@ pub type Limited = (Case, Limits);
 
 /// Everything that the parity tests run.
 pub fn cases() -> Vec<Limited> {
-    [convolutions::cases(), elementwise::cases(), moves::cases()].concat()
+    [convolutions::cases(), elementwise::cases(), kinds::cases(), moves::cases()].concat()
 }
 
 fn check_all(cases: Vec<Limited>) {
@@ -52,6 +53,11 @@ fn convolutions_agree_with_the_reference() {
 #[test]
 fn element_by_element_operators_agree_with_the_reference() {
     check_all(elementwise::cases());
+}
+
+#[test]
+fn comparisons_choices_and_places_agree_with_the_reference() {
+    check_all(kinds::cases());
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use reluctor::onnx::{Family, operators};
 use std::path::Path;
 
-const FAMILIES: [(Family, &str); 10] = [
-    (Family::Convolution, "convolution (2-D)"),
+const FAMILIES: [(Family, &str); 11] = [
+    (Family::Convolution, "convolution (1-D to 3-D)"),
     (Family::Pooling, "pooling"),
     (Family::Activation, "activation"),
     (Family::Normalization, "normalization"),
     (Family::Product, "matrix product"),
     (Family::Arithmetic, "arithmetic, with broadcasting"),
     (Family::Reduction, "reductions"),
+    (Family::Logic, "comparisons, truth values"),
     (Family::Layout, "moving elements"),
     (Family::Shape, "renaming: no dispatch"),
     (Family::Host, "computed when shapes are bound"),

@@ -10,7 +10,7 @@ use reluctor::tensor::{Kind, Tensor, TensorType};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-const NETWORKS: u64 = 400;
+const NETWORKS: u64 = 1000;
 
 #[test]
 fn a_part_of_an_operator_is_that_part_of_the_whole() {

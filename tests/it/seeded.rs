@@ -174,7 +174,10 @@ fn conv(build: &mut Build, in_c: usize, filters: [usize; 4], op: impl Into<Op>) 
 fn verdict(case: &Case, plan: &Plan) -> Verdict {
     let session = gpu().load(plan).unwrap_or_else(|error| panic!("{error}"));
     let mut random = crate::random::Random::new(77);
-    let other = |(name, tensor): &(String, Tensor)| (name.clone(), random.tensor(Numbers::Reals, tensor.shape()));
+    let other = |(name, tensor): &(String, Tensor)| match tensor {
+        Tensor::Real(reals) => (name.clone(), random.tensor(Numbers::Reals, reals.shape())),
+        rest => (name.clone(), rest.clone()),
+    };
     let earlier: Vec<(String, Tensor)> = case.inputs.iter().map(other).collect();
     session.run(&Case { inputs: earlier, graph: case.graph.clone() }.fed()).unwrap();
 

@@ -34,7 +34,7 @@ pub fn conv(op: &Conv, inputs: &[Option<&TensorType>], axis: usize, range: &Rang
         }
         2 => {
             let (pool, sums) = match &op.epilogue.pool {
-                Some(pool) => pool_rows(pool, range, shape.out[0]).map(|(pool, rows)| (Some(pool), rows))?,
+                Some(pool) => pool_rows(pool, range, shape.out).map(|(pool, rows)| (Some(pool), rows))?,
                 None => (None, range.clone()),
             };
             let (window, image) = op.window.of_rows(&sums, shape.image[0])?;
@@ -52,12 +52,17 @@ pub fn conv(op: &Conv, inputs: &[Option<&TensorType>], axis: usize, range: &Rang
     }
 }
 
-/// A pool for a range of its rows, and the rows of so many that it reads.
-fn pool_rows(pool: &Pool, range: &Range<usize>, rows: usize) -> Option<(Pool, Range<usize>)> {
-    // What hangs over the end would become padding, and count where padding does.
+/// A pool for a range of its rows, and the rows of an image of such a size that it reads.
+fn pool_rows(pool: &Pool, range: &Range<usize>, image: [usize; 2]) -> Option<(Pool, Range<usize>)> {
+    // What hangs over the end becomes padding here, and would count where padding does.
     if pool.ceil && pool.kind == (PoolKind::Average { count_include_pad: true }) {
         return None;
     }
-    let (window, read) = pool.window.of_rows(range, rows)?;
+    let (mut window, read) = pool.window.of_rows(range, image[0])?;
+    if pool.ceil {
+        let [_, columns] = pool.window.output_size_ceil(image).ok()?;
+        let span = (columns - 1) * window.stride[1] + window.extent()[1];
+        window.pads.right = span.saturating_sub(image[1] + window.pads.left);
+    }
     Some((Pool { window, ceil: false, ..pool.clone() }, read))
 }

@@ -33,7 +33,7 @@ const ACTIVATIONS: [&str; 18] = [
 const FUSIBLE: [&str; 6] = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "BatchNormalization"];
 
 /// Functions of one number that are defined everywhere.
-const FUNCTIONS: [&str; 7] = ["Abs", "Neg", "Exp", "Erf", "Floor", "Ceil", "Sign"];
+const FUNCTIONS: [&str; 8] = ["Abs", "Neg", "Exp", "Erf", "Floor", "Ceil", "Round", "Sign"];
 /// Those that want a positive one.
 const POSITIVE_FUNCTIONS: [&str; 3] = ["Sqrt", "Log", "Reciprocal"];
 /// Operators whose results are at least a small positive number, or positive.

@@ -29,7 +29,7 @@ impl Generator {
         let rank = shape.len();
         let given = |values: Vec<i64>| Constant::Given(Tensor::ints(values));
         let axis = self.random.between(1, rank - 1);
-        Some(match self.random.below(13) {
+        Some(match self.random.below(14) {
             0 | 1 => {
                 let mode = self.random.pick(&["constant", "edge", "reflect", "wrap"]);
                 // Reflection and wrapping stay within one image.
@@ -88,6 +88,12 @@ impl Generator {
                 Proposal { constants: vec![given(sizes)], ..of("Expand", x) }
             }
             10 => Proposal { constants: vec![given(vec![0, -1])], ..of("Reshape", x) },
+            12 => {
+                let size = shape[axis];
+                let indices = (0..self.random.between(1, 5)).map(|_| self.random.below(2 * size) as i64 - size as i64);
+                let constants = vec![given(indices.collect())];
+                Proposal { constants, attributes: vec![("axis", (axis as i64).into())], ..of("Gather", x) }
+            }
             11 if shape[1] == 1 && rank > 2 => Proposal { constants: vec![given(vec![1])], ..of("Squeeze", x) },
             11 => of("Identity", x),
             _ => Proposal { attributes: vec![("axis", 1.into())], ..of("Flatten", x) },

@@ -1,6 +1,7 @@
 //! What can go wrong in the kernels that are no convolutions.
 
 use super::*;
+use crate::parity::kinds::truths;
 
 const RELU: [&str; 2] = ["select(x, 0.0, x < 0.0)", "select(x, 0.01 * x, x < 0.0)"];
 const CELU: [&str; 2] = ["expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"];
@@ -46,6 +47,22 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
         "pad_each" => {
             (Pad { mode: PadMode::Constant(1.5), begin: vec![0, 0, 1, 2], end: vec![0, 0, 2, 1] }.into(), vec![])
         }
+        "gather_axis" => {
+            (Gather { axis: 3 }.into(), vec![Some(build.constant_of(Tensor::ints((0..13).rev().collect())))])
+        }
+        "select_each" => {
+            // The condition comes first.
+            let (a, b) = (x, build.input(&IMAGES));
+            x = build.input_of(truths(&IMAGES));
+            (Select.into(), vec![Some(a), Some(b)])
+        }
+        "arg_rows" => {
+            // Differences that 16 bits do not show.
+            let close = |at: usize| 1.0 + (at * 37 % 101) as f32 * 1e-5;
+            let close = (0..IMAGES.iter().product()).map(close).collect();
+            x = build.input_of(Tensor::real(&IMAGES, close).unwrap());
+            (ArgMost { axis: 3, least: false, last: false }.into(), vec![])
+        }
         "resample_axis" => {
             let (coordinates, interpolation) = (Coordinates::HalfPixel, Interpolation::Linear);
             let (antialias, exclude_outside) = (false, false);
@@ -69,6 +86,7 @@ pub fn rows() -> Vec<Row> {
         affine(),
         rows_of(),
         moves(),
+        places(),
     ]
     .into_iter()
     .flatten()
@@ -190,6 +208,31 @@ fn binary() -> Vec<Row> {
             "output[index]",
             "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)",
         ),
+    ]
+}
+
+fn places() -> Vec<Row> {
+    let block = "let block = index / (p.inner * p.out_size);";
+    let of_another = "let block = index / (p.inner * p.out_size) - select(0u, 21u, index >= 546u);";
+    let start = "let start = index / p.inner * p.row";
+    vec![
+        row("gather_axis", TailDropped, TAIL[0], TAIL[1]),
+        row("gather_axis", ItemReadsAnother, block, of_another),
+        half("gather_axis", "input[(block * p.in_size + place) * p.inner + index % p.inner]"),
+        stale("gather_axis", ZERO, "output[index]", "input[(block * p.in_size + place) * p.inner + index % p.inner]"),
+        row("select_each", TailDropped, TAIL[0], TAIL[1]),
+        row("select_each", ItemReadsAnother, "input_a[a]", "input_a[a - select(0u, 273u, a >= 546u)]"),
+        half("select_each", "input_b[b]"),
+        stale("select_each", ZERO, "output[index]", "select(input_b[b], input_a[a], condition[c] != 0.0)"),
+        row("arg_rows", TailDropped, "r < p.row;", "r < p.row - 1u;"),
+        row(
+            "arg_rows",
+            ItemReadsAnother,
+            start,
+            "let start = (index - select(0u, 21u, index >= 42u)) / p.inner * p.row",
+        ),
+        half("arg_rows", "input[start + r * p.inner]"),
+        stale("arg_rows", ZERO, "output[index]", "f32(place)"),
     ]
 }
 

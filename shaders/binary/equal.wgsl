@@ -1,0 +1,4 @@
+// 1 where equal, else 0; nothing is equal to NaN.
+fn combine(a: f32, b: f32) -> f32 {
+    return select(0.0, 1.0, a == b && !is_nan(a) && !is_nan(b));
+}

@@ -1,0 +1,4 @@
+// 1 where a is below b, else 0.
+fn combine(a: f32, b: f32) -> f32 {
+    return select(0.0, 1.0, a < b && !is_nan(a) && !is_nan(b));
+}

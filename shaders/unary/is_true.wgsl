@@ -1,0 +1,4 @@
+// 0 for a zero, 1 for anything else.
+fn activate(x: f32, a: f32, b: f32) -> f32 {
+    return select(0.0, 1.0, x != 0.0);
+}

@@ -1,0 +1,78 @@
+//! What holds no reals on its way: comparisons, choices, places and casts. Only their casts to reals are outputs.
+
+use super::Limited;
+use crate::build::Build;
+use reluctor::graph::ValueId;
+use reluctor::ops::logic::LOGIC_FUNCTIONS;
+use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, Select};
+use reluctor::plan::Limits;
+use reluctor::tensor::{Kind, Tensor, array};
+
+pub fn cases() -> Vec<Limited> {
+    [logic(), choices(), places()].into_iter().map(|case| (case, Limits::default())).collect()
+}
+
+/// Truth values that alternate by no simple rule.
+pub fn truths(shape: &[usize]) -> Tensor {
+    let count = shape.iter().product();
+    Tensor::Bool(array(shape, (0..count).map(|at: usize| at * at % 7 % 2 == 1).collect()).unwrap())
+}
+
+fn as_real(build: &mut Build, name: &str, value: ValueId) -> ValueId {
+    build.node(&format!("{name} as a real"), Cast { to: Kind::Real }, &[Some(value)])
+}
+
+fn logic() -> crate::build::Case {
+    let mut build = Build::integers(21);
+    let mut outputs = Vec::new();
+    let shapes: [[&[usize]; 2]; 3] = [[&[2, 3, 7, 13], &[3, 1, 1]], [&[65], &[65]], [&[4, 1, 5], &[1, 3, 1]]];
+    for function in LOGIC_FUNCTIONS {
+        for [a, b] in shapes {
+            use LogicFunction::{And, Or, Xor};
+            let [a, b] = [a, b].map(|shape| match function {
+                And | Or | Xor => build.input_of(truths(shape)),
+                _ => build.input(shape),
+            });
+            let name = format!("{function:?} {}", outputs.len());
+            let found = build.node(&name, Logic { function }, &[Some(a), Some(b)]);
+            outputs.push(as_real(&mut build, &name, found));
+        }
+    }
+    build.done(&outputs)
+}
+
+fn choices() -> crate::build::Case {
+    let mut build = Build::new(22);
+    let mut outputs = Vec::new();
+    let shapes: [[&[usize]; 3]; 3] =
+        [[&[2, 1, 7, 13], &[2, 3, 7, 13], &[1]], [&[65], &[65], &[65]], [&[3, 1], &[1, 9], &[2, 3, 9]]];
+    for [condition, a, b] in shapes {
+        let condition = build.input_of(truths(condition));
+        let [a, b] = [a, b].map(|shape| build.input(shape));
+        outputs.push(build.node(&format!("Select {}", outputs.len()), Select, &[Some(condition), Some(a), Some(b)]));
+    }
+    let x = build.input(&[3, 7, 5]);
+    for (axis, size, indices) in [(0, 3, &[2, 0][..]), (1, 7, &[-1, 0, 3, 3, -7]), (2, 5, &[4])] {
+        let constant = build.constant_of(Tensor::ints(indices.to_vec()));
+        outputs.push(build.node(&format!("Gather {axis} of {size}"), Gather { axis }, &[Some(x), Some(constant)]));
+    }
+    let truth = build.node("is not zero", Cast { to: Kind::Bool }, &[Some(x)]);
+    outputs.push(as_real(&mut build, "is not zero", truth));
+    let whole = build.node("truncated", Cast { to: Kind::Int }, &[Some(x)]);
+    outputs.push(as_real(&mut build, "truncated", whole));
+    build.done(&outputs)
+}
+
+fn places() -> crate::build::Case {
+    let mut build = Build::integers(23);
+    let mut outputs = Vec::new();
+    for (shape, axis) in [(&[2, 21, 7, 13][..], 1), (&[3, 100], 1), (&[65], 0)] {
+        let x = build.input(shape);
+        for (least, last) in [(false, false), (true, false), (false, true), (true, true)] {
+            let name = format!("{shape:?} {axis} {least} {last}");
+            let found = build.node(&name, ArgMost { axis, least, last }, &[Some(x)]);
+            outputs.push(as_real(&mut build, &name, found));
+        }
+    }
+    build.done(&outputs)
+}
