@@ -3,6 +3,7 @@
 pub mod assertion;
 pub mod earlier;
 pub mod growth;
+pub mod pace;
 pub mod roofs;
 pub mod saving;
 mod spec;

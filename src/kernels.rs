@@ -75,7 +75,7 @@ pub static KERNELS: [&Kernel; 24] = [
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,
     &ops::matmul::MATMUL_DIRECT,
-    &ops::activation::ACTIVATION_EACH,
+    &ops::activate::ACTIVATION_EACH,
     &ops::pairs::BINARY_EACH,
     &ops::batch_normalization::CHANNEL_AFFINE,
     &ops::reduce::REDUCE_ROWS,

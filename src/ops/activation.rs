@@ -1,15 +1,11 @@
 //! Activations: the one place that lists them. Each has its formula here ([`Activation::apply`]) and as one WGSL function
 //! in `shaders/activation/<name>.wgsl`; nothing else knows them apart.
 
-use super::{Inputs, OpResult, Operator, Problem, Restricted, real_type, required, unsupported};
-use crate::kernels::{Kernel, Part};
+use super::{Activate, OpResult, Problem, unsupported};
+use crate::kernels::Part;
 use crate::onnx::OnnxNode;
-use crate::plan::Lowering;
-use crate::plan::layout::{CHANNELS, Layout};
-use crate::tensor::{Real, Tensor, TensorType, row_major};
-use crate::{part, uniform};
-use ndarray::{ArrayD, Zip};
-use rayon::prelude::*;
+use crate::part;
+use crate::tensor::Real;
 
 /// A scalar function applied to each element. Definitions: the ONNX operator of the same name.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +52,6 @@ pub enum Activation {
 }
 
 use Activation::*;
-use std::ops::Range;
 
 /// One of each, with ONNX's default parameters: what kernels are linked with, tested with and listed from.
 pub const ACTIVATIONS: &[Activation] = &[
@@ -270,89 +265,17 @@ pub(super) fn gelu_tanh_argument(x: f64) -> f64 {
     SQRT_2_OVER_PI * (x + GELU_CUBIC * x * x * x)
 }
 
-/// Elements that are worth handing to another thread.
-pub(super) const RUN: usize = 1 << 14;
-
-/// An activation that stands alone, because nothing before it could take it in. Input 0: x.
-#[derive(Debug, Clone)]
-pub struct Activate {
-    /// Which one; never PRelu.
-    pub activation: Activation,
-}
-
-uniform! {
-    /// Parameters of `activation_each`.
-    pub struct ActivateParams { count: u32, activation_a: f32, activation_b: f32 }
-}
-
-/// One element an invocation.
-pub static ACTIVATION_EACH: Kernel = Kernel {
-    name: "activation_each",
-    source: include_str!("../../shaders/activation_each.wgsl"),
-    includes: &[],
-    params: ActivateParams::FIELDS,
-    combinations: || {
-        let functions = super::unary::UNARY_FUNCTIONS.map(|function| vec![function.part()]);
-        [activation_parts(), functions.to_vec(), super::cast::PARTS.map(|part| vec![part]).to_vec()].concat()
-    },
-};
-
-/// Appends the one dispatch of a function of each element.
-pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32; 2], of_zero: f32) -> OpResult<()> {
-    // What lies behind the last channel must stay zero.
-    let whole = node.output_type(0).shape.get(1).is_some_and(|channels| channels.is_multiple_of(CHANNELS));
-    let by_four = node.lies_by_four(0) && (whole || of_zero == 0.0);
-    let layout = if by_four { Layout::ByFour } else { Layout::Plain };
-    let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
-    let count = node.count(output);
-    let params = ActivateParams { count, activation_a: a, activation_b: b };
-    node.dispatch(&ACTIVATION_EACH, parts, count, params, output, &[input])
-}
-
 /// Each activation, once.
 pub(crate) fn activation_parts() -> Vec<Vec<Part>> {
     ACTIVATIONS.iter().filter(|&&activation| activation != PRelu).map(Activation::parts).collect()
-}
-
-impl Operator for Activate {
-    fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
-        Ok(vec![real_type(inputs, 0)?.clone()])
-    }
-
-    fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        self.consume(required(inputs, 0)?.clone(), inputs)
-    }
-
-    fn consume<T: Real>(&self, first: Tensor<T>, _: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let shape = first.shape().to_vec();
-        let mut values = row_major(first.into_real()?);
-        values.par_chunks_mut(RUN).for_each(|run| self.activation.apply_all(run, T::zero()));
-        Ok(vec![Tensor::real(&shape, values)?])
-    }
-
-    fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
-        let x = required(inputs, 0)?.as_real()?;
-        let error = required(errors, 0)?;
-        Ok(Zip::from(x).and(error).map_collect(|&x, &error| self.activation.error_bound(x, 0.0, error)))
-    }
-
-    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
-        Some(Restricted::along(self.clone(), 1, range, |_| Some(axis)))
-    }
-
-    fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        lower_each(node, self.activation.parts(), self.activation.parameters(), self.activation.apply(0.0, 0.0))
-    }
-
-    fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
-        outputs.iter().map(|ty| ty.shape.iter().product::<usize>() as u64).sum()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::first_real;
     use super::*;
+    use crate::ops::Operator;
+    use crate::tensor::Tensor;
 
     #[test]
     fn each_activation_but_thresholded_relu_keeps_nan() {

@@ -1,6 +1,6 @@
 //! Arithmetic of two tensors with numpy's broadcasting.
 
-use super::activation::RUN;
+use super::activate::RUN;
 use super::pairs::{self, combined, expand, legacy_broadcast};
 use super::strided::broadcast;
 use super::{Activation, Cast, Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};

@@ -1,6 +1,6 @@
 //! A tensor as another kind. On a device all three kinds are numbers of f32: see [`crate::plan::numbers`].
 
-use super::{Inputs, OpResult, Operator, Reshape, activation, required, unsupported};
+use super::{Inputs, OpResult, Operator, Reshape, activate, required, unsupported};
 use crate::kernels::Part;
 use crate::onnx::OnnxNode;
 use crate::part;
@@ -76,8 +76,8 @@ impl Operator for Cast {
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let [to_int, to_bool] = PARTS;
         match (required(&node.input_types(), 0)?.kind, self.to) {
-            (Kind::Real, Kind::Int) => activation::lower_each(node, vec![to_int], [0.0; 2], 0.0),
-            (Kind::Real | Kind::Int, Kind::Bool) => activation::lower_each(node, vec![to_bool], [0.0; 2], 0.0),
+            (Kind::Real, Kind::Int) => activate::lower_each(node, vec![to_int], [0.0; 2], 0.0),
+            (Kind::Real | Kind::Int, Kind::Bool) => activate::lower_each(node, vec![to_bool], [0.0; 2], 0.0),
             _ => node.alias(0, 0),
         }
     }

@@ -1,6 +1,7 @@
 //! One file an operator: its attributes, its shape inference, its meaning on the CPU, the rounding error that a device may
 //! make in it, and its lowering to dispatches. [`Op`] is the closed set of them.
 
+pub mod activate;
 pub mod activation;
 mod activation_bound;
 pub mod arg_most;
@@ -41,7 +42,8 @@ pub mod unary;
 mod volume;
 pub mod window;
 
-pub use activation::{Activate, Activation};
+pub use activate::Activate;
+pub use activation::Activation;
 pub use arg_most::ArgMost;
 pub use batch_normalization::BatchNormalization;
 pub use binary::{Binary, BinaryFunction};

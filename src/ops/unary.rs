@@ -172,7 +172,7 @@ impl Operator for Unary {
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         real_type(&node.input_types(), 0)?;
-        super::activation::lower_each(node, vec![self.function.part()], [0.0, 0.0], self.function.apply(0.0))
+        super::activate::lower_each(node, vec![self.function.part()], [0.0, 0.0], self.function.apply(0.0))
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

@@ -1,7 +1,8 @@
 //! One subject, fused and unfused: checked, then timed in turn, then traced.
 
 use crate::bench::earlier::Rounds;
-use crate::bench::roofs::{Pace, Roofs};
+use crate::bench::pace::Pace;
+use crate::bench::roofs::Roofs;
 use crate::bench::saving::{Saving, Traced, savings};
 use crate::bench::steps::{Around, StepRow, bytes_in_use, rows, whole};
 use crate::bench::{Length, Ratio, Statistics, interleaved};
