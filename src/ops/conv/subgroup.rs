@@ -36,9 +36,6 @@ const fn tile(taps: usize, pixels: usize, channels: usize) -> Tile {
 /// inputs, and gained nothing that was worth another pipeline.
 pub static TILES: [Tile; 5] = [tile(3, 7, 16), tile(3, 8, 16), tile(1, 7, 16), tile(1, 8, 16), tile(1, 4, 8)];
 
-/// Any convolution can run on it.
-pub const SMALLEST: Tile = tile(1, 4, 8);
-
 impl Tile {
     /// Whether its strips fit the convolution at all.
     pub fn fits(&self, shape: &ConvShape) -> bool {
@@ -110,17 +107,15 @@ impl Tile {
 
 /// The tiles that fit, each with its cost.
 pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
-    let Problem { shape, epilogue, limits, .. } = problem;
+    let Problem { shape, limits, .. } = problem;
     if limits.subgroup_lanes as usize != LANES {
         return Err(format!("subgroups are not of {LANES} invocations"));
     }
     if shape.is_empty() {
         return Err("there is nothing to compute".to_string());
     }
-    let usual = parts::is_usual(&parts::by_four(&epilogue.activation, false));
     let fits = |tile: &Tile, shape: &ConvShape| {
         tile.fits(shape)
-            && (usual || *tile == SMALLEST)
             && tile.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
             && limits.filters_per_binding(by_four::padded_row(shape)) >= tile.channels
     };
@@ -315,13 +310,11 @@ pub static CONV_SUBGROUP: Kernel = Kernel {
     combinations,
 };
 
-/// Every epilogue on the smallest tile; on the others those of nearly all networks, since each takes long to compile. Only
-/// those pool in place, and without a residual.
+/// Every epilogue on every tile: a smaller tile costs more than an activation fused into it saves. Only the usual ones pool in
+/// place, and without a residual.
 fn combinations() -> Vec<Vec<Part>> {
     let of_tile = |tile: &'static Tile| {
-        let epilogues = parts::by_four_combinations().into_iter();
-        let fitting = epilogues.filter(|parts| *tile == SMALLEST || parts::is_usual(parts));
-        let each = fitting.map(|parts| {
+        let each = parts::by_four_combinations().into_iter().map(|parts| {
             let parts = if tile.serves_any_residual() { parts::with_any_residual(&parts) } else { parts };
             [parts, vec![parts::STRIPS_EACH, tile.part()]].concat()
         });
