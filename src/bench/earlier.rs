@@ -5,7 +5,8 @@
 //! drawn in blocks (H. R. Kuensch, The jackknife and the bootstrap for general stationary observations, Annals of
 //! Statistics 17, 1989), since what slows one round slows its neighbours. And the interval is widened by what two runs of the
 //! same program were measured to differ by whatever is done ([`BETWEEN_RUNS`]), and by as much as the pace itself differs
-//! between the runs: what another load does to multiply-adds it may do to memory once more.
+//! between the runs: what another load does to multiply-adds it may do to memory once more. It also holds the ratio of the
+//! fastest rounds, which other work disturbs least: a program that became slower has slower fastest rounds too.
 
 use super::{Ratio, Statistics};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What runs of one program on one machine differ by, as a part of their time, beside what the rounds of one run show.
-/// benches/RESULTS.md has the repetitions that it comes from.
+/// benches/RESULTS.md has repetitions on a machine with other work.
 pub const BETWEEN_RUNS: f64 = 0.05;
 
 /// What is needed of a report to compare with it later.
@@ -86,13 +87,19 @@ pub fn against(path: &Path, report: &serde_json::Value) -> Result<Against> {
         }
     }
     let drift = (now.rounds.pace() / then.rounds.pace()).ln().abs();
-    let ratio = Ratio::between(&then.rounds.paced(), &now.rounds.paced()).widened(BETWEEN_RUNS + drift);
+    let fastest = then.rounds.fastest() / now.rounds.fastest();
+    let ratio = Ratio::between(&then.rounds.paced(), &now.rounds.paced()).with(fastest).widened(BETWEEN_RUNS + drift);
     Ok(Against { file, version: then.version, ratio })
 }
 
 impl Rounds {
     fn pace(&self) -> f64 {
         Statistics::of(&self.pace_ms).median
+    }
+
+    /// The fastest round in multiples of the fastest pace.
+    fn fastest(&self) -> f64 {
+        Statistics::of(&self.times_ms).min / Statistics::of(&self.pace_ms).min
     }
 
     /// Times in multiples of the pace.
@@ -131,6 +138,16 @@ mod tests {
         assert!(!same.ratio.is_measurable(), "{same:?}");
         let slower = compared(&report(1, 1.0, "x"), &report(2, 1.3, "x")).unwrap();
         assert!(slower.ratio.is_measurable() && slower.ratio.speedup < 0.8, "{slower:?}");
+    }
+
+    #[test]
+    fn what_only_slows_most_rounds_is_other_work_on_the_machine() {
+        let mut now = report(2, 1.0, "x");
+        for time in now["rounds"]["times_ms"].as_array_mut().unwrap().iter_mut().skip(4) {
+            *time = json!(time.as_f64().unwrap() * 1.4);
+        }
+        let ratio = compared(&report(1, 1.0, "x"), &now).unwrap().ratio;
+        assert!(!ratio.is_measurable() && ratio.speedup < 0.8, "{ratio:?}");
     }
 
     #[test]

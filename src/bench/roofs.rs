@@ -153,7 +153,7 @@ fn processor_copy(bytes: usize) -> f64 {
 }
 
 /// Runs that each figure is the best or the median of.
-const RUNS: usize = 7;
+const RUNS: usize = 25;
 
 /// A roof is what was reached once: other work on the machine only ever takes away from it.
 fn fastest_ms(mut run: impl FnMut()) -> f64 {

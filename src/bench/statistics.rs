@@ -88,6 +88,11 @@ impl Ratio {
         Ratio { speedup, ci95: [percentile(&ratios, 2.5), percentile(&ratios, 97.5)] }
     }
 
+    /// With an interval that holds another ratio too.
+    pub fn with(self, ratio: f64) -> Self {
+        Ratio { ci95: [self.ci95[0].min(ratio), self.ci95[1].max(ratio)], ..self }
+    }
+
     /// With an interval wider by a factor of `1 + part` to both sides.
     pub fn widened(self, part: f64) -> Self {
         Ratio { ci95: [self.ci95[0] / (1.0 + part), self.ci95[1] * (1.0 + part)], ..self }

@@ -6,6 +6,7 @@ use crate::cli::device_args::Device;
 use crate::error::{Error, Result};
 use crate::files::replace;
 use crate::gpu::Gpu;
+use crate::kernels::measures;
 use crate::tune::Key;
 use crate::tune::store::Store;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,10 @@ struct Kept {
 pub fn of(device: &Device, fresh: bool) -> Result<Roofs> {
     let Some(gpu) = device.gpu() else { return Ok(Roofs::of_cpu()) };
     let key = Key::new(gpu.report());
-    let path = Store::of_user().map(|store| store.path_of("roofs", &key));
+    // Those of other shaders are others' roofs.
+    let shaders: String = measures().map(|variant| variant.source()).collect();
+    let what = format!("roofs-{:08x}", crc32fast::hash(shaders.as_bytes()));
+    let path = Store::of_user().map(|store| store.path_of(&what, &key));
     match path.as_deref().filter(|_| !fresh).and_then(|path| kept(path, &key)) {
         Some(roofs) => Ok(roofs),
         None => measured(gpu, key, path),
