@@ -19,11 +19,14 @@ pub use outline::Outline;
 
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
-use crate::tensor::{Kind, Shape, Tensor};
+use crate::tensor::{Kind, MAX_RANK, Shape, Tensor};
 use external::External;
 use proto::Dim;
 use std::collections::HashMap;
 use std::path::Path;
+
+/// Protocol buffers cannot be larger: what is, is no model, and models of more weights keep them in other files.
+const MAX_FILE: u64 = i32::MAX as u64;
 
 /// An ONNX file in memory, checked to be one. Shapes may still be open: [`Model::graph`] binds them.
 pub struct Model {
@@ -71,7 +74,7 @@ impl Model {
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::Invalid`] where it is not an ONNX model.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = crate::files::read(path)?;
+        let bytes = crate::files::read_up_to(path, MAX_FILE)?;
         let name = path.display().to_string();
         Model { name, bytes, external: External::beside(path) }.checked()
     }
@@ -158,6 +161,9 @@ fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
     };
     let refused = || Error::Unsupported { file: String::new(), nodes: vec![no_tensor()] };
     let ty = input.tensor.as_ref().ok_or_else(refused)?;
+    if let Some(dims) = ty.dims.as_ref().filter(|dims| dims.len() > MAX_RANK) {
+        return Err(blame(&format!("has {} dimensions, at most {MAX_RANK} are allowed", dims.len())));
+    }
     let dims = ty.dims.as_ref().map(|dims| {
         let dim = |dim: &Dim<'_>| match *dim {
             // Some exporters write a batch of any size as 0 or -1.
