@@ -114,24 +114,6 @@ impl Graph {
         Ok(alone)
     }
 
-    /// The nodes that read a value, by index, once each.
-    pub fn consumers(&self, id: ValueId) -> impl Iterator<Item = usize> {
-        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&Some(id))).map(|(index, _)| index)
-    }
-
-    /// The one node that reads a value, or why there is no such node: nobody, several, or the caller reads it too.
-    pub fn sole_consumer(&self, id: ValueId) -> Result<usize, &'static str> {
-        if self.outputs.contains(&id) {
-            return Err("its result is an output of the network");
-        }
-        let mut consumers = self.consumers(id);
-        match (consumers.next(), consumers.next()) {
-            (Some(one), None) => Ok(one),
-            (Some(_), Some(_)) => Err("its result has a second reader"),
-            _ => Err("nothing reads its result"),
-        }
-    }
-
     /// Checks single assignment, topological order and that each type is what its node infers.
     ///
     /// # Errors
