@@ -67,7 +67,7 @@ pub fn read_tensor(path: impl AsRef<Path>) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`read_tensor`]; also `Invalid` for a name that occurs twice, an encrypted member, or an archive whose tensors
-/// exceed 4 GiB together.
+/// exceed 4 GiB together, or far more than a file of its length holds.
 pub fn read_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
     let path = path.as_ref();
     match extension(path).as_str() {

@@ -139,6 +139,7 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     }
     refuse(&model.graph, model.functions)?;
     declared_once(&model.graph)?;
+    bindings.budget.nodes(model.graph.name, model.graph.nodes.len())?;
     let mut graph = Graph::default();
     let mut names = Names::default();
     initializers(&mut graph, &mut names, &model.graph, external)?;
@@ -260,7 +261,9 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
             let declared = declared(input)?;
             let shape = declared.shape(bindings)?;
             checked_len(&shape)?;
-            let id = graph.add_value(input.name, TensorType { kind: declared.kind, shape }, None);
+            let ty = TensorType { kind: declared.kind, shape };
+            bindings.budget.tensor(input.name, &ty)?;
+            let id = graph.add_value(input.name, ty, None);
             graph.inputs.push(id);
             names.insert(input.name.to_string(), id);
         }

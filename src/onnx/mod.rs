@@ -17,6 +17,7 @@ pub use import::Family;
 pub use node::OnnxNode;
 pub use outline::Outline;
 
+use crate::budget::Budget;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
 use crate::tensor::{Kind, MAX_RANK, Shape, Tensor};
@@ -46,6 +47,8 @@ pub struct Bindings {
     pub batch: Option<usize>,
     /// Inputs that are the same in every run: they become constants before shapes are inferred.
     pub constants: HashMap<String, Tensor>,
+    /// What the network may ask for.
+    pub budget: Budget,
 }
 
 /// An input as the model declares it.
@@ -127,12 +130,13 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the model breaks ONNX's rules, [`Error::Unsupported`] with every node that this engine
-    /// cannot run, [`Error::Usage`] where a dimension is left open.
+    /// cannot run, [`Error::Usage`] where a dimension is left open, [`Error::Budget`] where it asks for too much.
     pub fn graph(&self, bindings: &Bindings) -> Result<Graph> {
         let model = self.parse()?;
         let mut graph = import::graph(&model, &self.external, bindings).map_err(|error| self.blame(error))?;
         graph.name = self.name.clone();
         graph.validate()?;
+        bindings.budget.graph(&graph)?;
         Ok(graph)
     }
 }

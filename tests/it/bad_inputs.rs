@@ -2,6 +2,7 @@
 //! each input that is only strange gives the right numbers.
 
 mod bytes;
+mod data_files;
 #[cfg(unix)]
 mod external;
 mod files;
@@ -66,6 +67,10 @@ impl Case {
     pub fn made(mut self, prepare: impl Fn(&Path) + 'static) -> Self {
         self.prepare.push(Box::new(prepare));
         self
+    }
+
+    fn prepare(&self, folder: &Path) {
+        self.prepare.iter().for_each(|prepare| prepare(folder));
     }
 
     /// Further arguments.
@@ -138,4 +143,14 @@ fn operators_asked_for_the_impossible() {
 #[test]
 fn numbers_at_the_edges() {
     check(numbers::cases());
+}
+
+#[test]
+fn data_files_that_lie() {
+    check(data_files::cases());
+}
+
+#[test]
+fn good_networks_over_budget() {
+    check(graphs::budgets());
 }

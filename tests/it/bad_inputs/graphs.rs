@@ -101,6 +101,8 @@ pub fn cases() -> Vec<Case> {
             .refused(3, "sparse"),
         Case::model("an input without a type", model(&[relu("x", "y"), field(11, field(1, "x")), output("y")]))
             .refused(3, "'x'"),
+        Case::model("an input of 2^40 numbers", model(&[relu("x", "y"), input(&[1 << 20, 1 << 20]), output("y")]))
+            .refused(6, "'x'"),
         Case::model(
             "an input of 2^62 by 2^62 numbers",
             model(&[relu("x", "y"), input(&[1 << 62, 1 << 62]), output("y")]),
@@ -123,10 +125,17 @@ pub fn cases() -> Vec<Case> {
             model(&[nodes, input(&[2]), output("y0")])
         })
         .refused(3, "10000 unsupported"),
-        Case::model("2,000 nodes in a row", {
+        Case::model("10,000 nodes that do nothing", {
             let name = |at: usize| if at == 0 { "x".to_string() } else { format!("y{at}") };
-            let nodes: Vec<u8> = (0..2_000).flat_map(|at| relu(&name(at), &name(at + 1))).collect();
-            model(&[nodes, input(&[2]), output("y2000")])
+            let same = |at: usize| node("Identity", &[&name(at)], &[&name(at + 1)], &[]);
+            model(&[(0..10_000).flat_map(same).collect(), relu("y10000", "y"), input(&[2]), output("y")])
+        })
+        .fed(&[2], &[-1.0, 1.0])
+        .gives(&[0.0, 1.0]),
+        Case::model("10,000 nodes in a row", {
+            let name = |at: usize| if at == 0 { "x".to_string() } else { format!("y{at}") };
+            let nodes: Vec<u8> = (0..10_000).flat_map(|at| relu(&name(at), &name(at + 1))).collect();
+            model(&[nodes, input(&[2]), output("y10000")])
         })
         .fed(&[2], &[-1.0, 1.0])
         .gives(&[0.0, 1.0]),
@@ -146,4 +155,18 @@ pub fn cases() -> Vec<Case> {
         );
     }
     cases
+}
+
+/// A network that is good, but asks for more than it may.
+pub fn budgets() -> Vec<Case> {
+    let run = |flags: &[&str]| Case::model(format!("{flags:?}"), good().to_bytes()).with(flags);
+    vec![
+        run(&["--max-memory", "115"]).refused(6, "node 'conv'"),
+        run(&["--max-memory", "63"]).refused(6, "tensor 'x'"),
+        run(&["--max-memory", "1MiB", "--max-flops", "1K", "--max-nodes", "1"]).gives_any(),
+        run(&["--max-flops", "10"]).refused(6, "floating-point operations"),
+        run(&["--max-nodes", "0"]).refused(6, "graph 'graph'"),
+        run(&["--max-nodes=-1"]).refused(2, "max-nodes"),
+        run(&["--max-memory", "much"]).refused(2, "max-memory"),
+    ]
 }

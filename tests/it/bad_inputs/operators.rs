@@ -281,6 +281,15 @@ fn large() -> Vec<Case> {
     ] {
         cases.push(Case::node("Resize", name, &[image(), floats(&[0], &[]), floats(&[4], &scales)], &[]).may(4));
     }
+    cases.push(
+        Case::node(
+            "Resize",
+            "to 1,000,000 by 1,000,000",
+            &[image(), floats(&[0], &[]), floats(&[0], &[]), of(&[1, 1, 1_000_000, 1_000_000])],
+            &[],
+        )
+        .refused(6, "tensor 'n"),
+    );
     cases.push(Case::node("ConstantOfShape", "of 2^40 zeros", &[of(&[huge])], &[]).refused(2, "'x'"));
     cases
 }
