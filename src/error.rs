@@ -82,6 +82,9 @@ pub enum Error {
     Internal(String),
 }
 
+/// Nodes that a message lists; those of a network of today fit.
+const MOST_LISTED: usize = 500;
+
 /// One node that this engine cannot run, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct UnsupportedNode {
@@ -152,7 +155,9 @@ pub fn escape(name: &str) -> String {
 }
 
 fn join(nodes: &[UnsupportedNode]) -> String {
-    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    let listed = nodes.iter().take(MOST_LISTED).map(ToString::to_string);
+    let more = nodes.len().checked_sub(MOST_LISTED + 1).map(|rest| format!("and {} more", rest + 1));
+    listed.chain(more).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -118,17 +118,14 @@ impl Graph {
         Ok(alone)
     }
 
-    /// The nodes that read a value, by index, once each.
-    pub fn consumers(&self, id: ValueId) -> impl Iterator<Item = usize> {
-        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&Some(id))).map(|(index, _)| index)
-    }
-
-    /// The one node that reads a value, or why there is no such node: nobody, several, or the caller reads it too.
+    /// The one node that reads a value, or why there is no such node: nobody, several, or the caller reads it too. It looks
+    /// through all nodes: a pass that asks for each of them counts readers instead.
     pub fn sole_consumer(&self, id: ValueId) -> Result<usize, &'static str> {
         if self.outputs.contains(&id) {
             return Err("its result is an output of the network");
         }
-        let mut consumers = self.consumers(id);
+        let reads = |(_, node): &(usize, &Node)| node.inputs.contains(&Some(id));
+        let mut consumers = self.nodes.iter().enumerate().filter(reads).map(|(index, _)| index);
         match (consumers.next(), consumers.next()) {
             (Some(one), None) => Ok(one),
             (Some(_), Some(_)) => Err("its result has a second reader"),

@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod bound;
+pub mod budget;
 pub mod bundle;
 pub mod cases;
 pub mod cli;

@@ -8,6 +8,9 @@ use std::fmt;
 /// Sizes from the outermost to the innermost dimension, as in ONNX: an image batch is `[n, c, h, w]`.
 pub type Shape = Vec<usize>;
 
+/// Dimensions that a tensor from a file may have: numpy's own limit.
+pub const MAX_RANK: usize = 64;
+
 /// What a tensor holds. ONNX's float types are reals; its integer types of any width are integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -37,9 +37,17 @@ pub struct Summary {
     pub first: Vec<f32>,
 }
 
+/// Of the file of the classes' names: those of the largest data sets take a hundredth of it.
+const MOST_LABEL_BYTES: u64 = 16 << 20;
+
+/// What some editors begin a file with; it is no part of the first name.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Reads one class name a line.
 pub fn read_labels(path: &Path) -> Result<Vec<String>> {
-    let text = String::from_utf8(files::read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8"))?;
+    let bytes = files::read_up_to(path, MOST_LABEL_BYTES)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::invalid(path.display(), "is not UTF-8"))?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     Ok(text.lines().map(|line| line.trim().to_string()).collect())
 }
 

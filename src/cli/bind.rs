@@ -36,7 +36,8 @@ pub enum Policy {
 /// Binds, optimises and plans. `plan` refuses what the device cannot run.
 ///
 /// # Errors
-/// Those of [`Model::graph`], [`passes::optimize`] and `plan`.
+/// Those of [`Model::graph`], [`passes::optimize`] and `plan`; [`Error::Budget`](crate::error::Error::Budget) where the CPU
+/// executor would hold more than it may.
 pub fn bind(
     model: &Model,
     bindings: &Bindings,
@@ -52,6 +53,9 @@ pub fn bind(
         let unfused = model.graph(&bindings)?;
         let graph = passes::optimize(unfused.clone(), fusion)?;
         let plan = plan(&graph)?;
+        if plan.is_none() {
+            bindings.budget.run_on_cpu(&graph)?;
+        }
         Ok((unfused, graph, plan, batches))
     };
     let (unfused, graph, plan, batches) = match policy {

@@ -1,6 +1,7 @@
 //! `--device`, `--checked`, `--precision`, `--timeout`: what a network runs on, and how.
 
 use super::console::Console;
+use super::model_args::memory;
 use super::quantity::count;
 use super::tune_args::stored;
 use crate::error::{Error, Result};
@@ -154,11 +155,6 @@ pub fn open_with_cache(choice: &Choice, options: Options) -> Result<Option<Gpu>>
         let table = stored(&gpu, store.as_ref());
         gpu.tuned(&table)
     }))
-}
-
-/// Bytes, or a size with a unit.
-fn memory(text: &str) -> Result<u64, String> {
-    text.parse::<bytesize::ByteSize>().map(|size| size.as_u64())
 }
 
 /// The name of a convolution's kernel, and perhaps of its tile.

@@ -1,11 +1,14 @@
 //! How the process ends: an error becomes one `error:` line, one `hint:` line and its exit code; so does a panic.
 
 use super::console::warn;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escape};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+
+/// Of an error that are shown.
+const MOST_CHARACTERS: usize = 4_000;
 
 /// What the last panic of any thread said.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
@@ -26,9 +29,16 @@ fn code_for(outcome: std::thread::Result<Result<ExitCode>>) -> ExitCode {
 }
 
 fn report(error: &Error) -> ExitCode {
-    warn(format_args!("error: {error}"));
+    warn(format_args!("error: {}", line(&error.to_string())));
     warn(format_args!("hint: {}", error.hint()));
     ExitCode::from(error.exit_code())
+}
+
+/// One line of it, however it was put together: what strangers chose may hold anything and be as long as their file.
+fn line(message: &str) -> String {
+    let shown: String = message.chars().take(MOST_CHARACTERS).collect();
+    let left = message[shown.len()..].chars().count();
+    if left == 0 { escape(&shown) } else { format!("{} ... and {left} characters more", escape(&shown)) }
 }
 
 /// `reluctor ... | head` is no failure.
@@ -69,6 +79,13 @@ mod tests {
         assert_eq!(code(Ok(Err(Error::Usage(String::new())))), printed(2));
         assert_eq!(code(Ok(Err(Error::io("standard output", ErrorKind::BrokenPipe.into())))), printed(0));
         assert_eq!(code(Err(Box::new("a panic"))), printed(70));
+    }
+
+    #[test]
+    fn an_error_is_one_line_of_a_bounded_length() {
+        assert_eq!(line("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
+        let long = line(&"é".repeat(MOST_CHARACTERS + 7));
+        assert!(long.ends_with("é ... and 7 characters more"), "{long}");
     }
 
     #[test]

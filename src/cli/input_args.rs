@@ -9,7 +9,7 @@ use crate::files;
 use crate::image::{self, PRESETS, Picture, Preset};
 use crate::onnx::{Bindings, Declared, Model};
 use crate::random::Random;
-use crate::tensor::{Kind, Tensor, row_major};
+use crate::tensor::{Kind, Tensor, TensorType, row_major};
 use clap::Args;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,11 @@ impl InputArgs {
                 let name = escape(&declared.name);
                 return Err(Error::Usage(format!("input '{name}' holds no reals: give it with --input '{name}=FILE'")));
             }
-            let tensor = random.tensor(&declared.shape(bindings)?, &self.range)?;
+            let ty = TensorType::real(declared.shape(bindings)?);
+            if ty.elements().is_ok() {
+                bindings.budget.tensor(&declared.name, &ty)?;
+            }
+            let tensor = random.tensor(&ty.shape, &self.range)?;
             feed.fill(&declared.name, tensor, source.clone())?;
         }
         Ok(())

@@ -33,7 +33,8 @@ mod suite;
 mod tune;
 mod tune_args;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use console::Console;
 use std::ffi::OsString;
@@ -114,9 +115,26 @@ pub fn main() -> ExitCode {
 
 /// The same for another command line, the program's name first.
 pub fn run<A: Into<OsString> + Clone>(command_line: impl IntoIterator<Item = A>) -> ExitCode {
-    let Cli { console, command } = Cli::parse_from(command_line);
+    let Cli { console, command } = match Cli::try_parse_from(command_line) {
+        Ok(cli) => cli,
+        Err(error) => return exit::code_of(|| refused(&error)),
+    };
     let console = Console::new(console.verbose, console.quiet, console.no_color);
     exit::code_of(|| command.run(&console))
+}
+
+/// A command line that asks for help or the version gets it; any other that does not parse is an error like the rest.
+fn refused(error: &clap::Error) -> Result<ExitCode> {
+    let asks = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if asks {
+        error.print().map_err(|error| Error::io("standard output", error))?;
+        return Ok(ExitCode::from(error.exit_code() as u8));
+    }
+    let text = error.render().to_string();
+    let said = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let said: Vec<&str> = said.flat_map(str::lines).map(str::trim).collect();
+    let said = said.join(" ");
+    Err(Error::Usage(said.strip_prefix("error: ").unwrap_or(&said).to_string()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `MODEL`, `--shape`, `--dim`, `--batch`: a network and what it leaves open.
 
+use crate::budget::Budget;
 use crate::default_model;
 use crate::error::Result;
 use crate::onnx::{Bindings, Model};
@@ -29,6 +30,22 @@ pub struct SizeArgs {
     /// The size of an open first dimension; more items than that run one batch after another
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Model")]
     batch: Option<usize>,
+    #[command(flatten)]
+    budget: BudgetArgs,
+}
+
+/// What the model may ask for; exit code 6 where it is more.
+#[derive(Args, Clone)]
+struct BudgetArgs {
+    /// What its tensors may take in the host's memory, for example 512MiB; left out, all that the machine has
+    #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Budget")]
+    max_memory: Option<u64>,
+    /// How many floating-point operations one run of it may take, for example 20G
+    #[arg(long, value_name = "N", value_parser = operations, help_heading = "Budget")]
+    max_flops: Option<u64>,
+    /// How many nodes its file may have
+    #[arg(long, value_name = "N", help_heading = "Budget")]
+    max_nodes: Option<u64>,
 }
 
 impl ModelArgs {
@@ -46,7 +63,10 @@ impl ModelArgs {
     pub fn bindings(&self) -> Bindings {
         let shapes = self.sizes.shape.iter().map(|input| (input.name.clone(), input.shape.clone())).collect();
         let dims = self.sizes.dim.iter().map(|dim| (dim.name.clone(), dim.size)).collect();
-        Bindings { shapes, dims, batch: self.sizes.batch, ..Bindings::default() }
+        let BudgetArgs { max_memory, max_flops, max_nodes } = self.sizes.budget;
+        let memory = max_memory.unwrap_or_else(|| Budget::default().memory);
+        let budget = Budget { memory, flops: max_flops, nodes: max_nodes };
+        Bindings { shapes, dims, batch: self.sizes.batch, budget, ..Bindings::default() }
     }
 
     /// `--batch`
@@ -89,6 +109,20 @@ impl FromStr for DimSize {
     }
 }
 
+/// Bytes, or a size with a unit.
+pub fn memory(text: &str) -> Result<u64, String> {
+    text.parse::<bytesize::ByteSize>().map(|size| size.as_u64())
+}
+
+/// A whole number, or one with K, M, G or T behind it.
+fn operations(text: &str) -> Result<u64, String> {
+    let units = [('K', 1_000), ('M', 1_000_000), ('G', 1_000_000_000), ('T', 1_000_000_000_000)];
+    let unit = units.into_iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    let (number, factor) = unit.unwrap_or((text, 1u64));
+    let count = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    count.ok_or_else(|| "expected a whole number, perhaps with K, M, G or T behind it".to_string())
+}
+
 /// A count of at least one.
 pub fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number of at least 1".to_string())
@@ -105,6 +139,14 @@ mod tests {
         assert_eq!("input:0:7".parse(), parsed("input:0", &[7]));
         for text in ["1x3x224x224", ":1x3", "data:", "data:1x", "data:1xax3", "data:-1x3", "data:1,3"] {
             assert!(text.parse::<InputShape>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn operations_are_counted_in_thousands_of_thousands() {
+        assert_eq!((operations("7"), operations("20G")), (Ok(7), Ok(20_000_000_000)));
+        for text in ["", "G", "-1", "1.5G", "1g", "99999999999T"] {
+            assert!(operations(text).is_err(), "{text}");
         }
     }
 

@@ -88,6 +88,9 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     if let Some(path) = &args.save_layers {
         job.save_layers(&engine, path)?;
     }
+    let reading = args.reading()?;
+    // What is wrong with the labels is said before any result.
+    reading.scores(&outputs)?;
     let report = Report {
         model: job.graph().name.clone(),
         device: device.report(),
@@ -97,7 +100,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
         batches: job.bound.batches,
         items: &job.items,
         album: &job.album,
-        reading: args.reading()?,
+        reading,
         accuracy: args.accuracy(&outputs)?,
         outputs: &outputs,
         timing,

@@ -25,10 +25,19 @@ use std::path::Path;
 /// # Errors
 /// `Io` where it cannot be read, `Invalid` where it is not a regular file.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
-    let path = path.as_ref();
-    let (mut file, _) = Source::file(path).open()?;
+    read_up_to(path.as_ref(), u64::MAX)
+}
+
+/// The same, but `Invalid` where the file is longer than `most` bytes, which is known before any is read.
+pub(crate) fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let source = Source::file(path);
+    let (file, length) = source.open()?;
+    if length > most {
+        return Err(source.invalid(format!("{length} bytes long, at most {most} are allowed")));
+    }
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|error| Error::io(path, error))?;
+    // It may grow while it is read.
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes).map_err(|e| Error::io(path, e))?;
     Ok(bytes)
 }
 
@@ -58,7 +67,7 @@ pub fn read_tensor(path: impl AsRef<Path>) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`read_tensor`]; also `Invalid` for a name that occurs twice, an encrypted member, or an archive whose tensors
-/// exceed 4 GiB together.
+/// exceed 4 GiB together, or far more than a file of its length holds.
 pub fn read_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
     let path = path.as_ref();
     match extension(path).as_str() {

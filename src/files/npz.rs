@@ -12,20 +12,26 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-/// What the arrays of an archive may take together: compressed, a file of 4 MB can declare and deliver this much.
+/// What the arrays of an archive may take together.
 const MAX_BYTES: u64 = 4 << 30;
+
+/// Of that, what a small archive may take, and what each of its bytes adds: compressed zeros are a thousandth of themselves,
+/// tensors that hold something rarely a tenth.
+const FREE_BYTES: u64 = 32 << 20;
+const BYTES_A_BYTE: u64 = 64;
 
 const EXTENSION: &str = ".npy";
 
 /// Reads every member, in the archive's order.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
     let archive = Source::file(path);
-    let (file, _) = archive.open()?;
+    let (file, length) = archive.open()?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| archive.failed(e.into()))?;
     if zip.has_duplicate_names() {
         return Err(archive.invalid("two members have the same name"));
     }
-    let (mut budget, mut seen) = (MAX_BYTES, HashSet::new());
+    let allowed = length.saturating_mul(BYTES_A_BYTE).saturating_add(FREE_BYTES).min(MAX_BYTES);
+    let (mut budget, mut seen) = (allowed, HashSet::new());
     let mut tensors = Vec::new();
     for index in 0..zip.len() {
         let file = zip.by_index(index).map_err(|e| archive.failed(e.into()))?;

@@ -2,13 +2,10 @@
 
 use super::source::Source;
 use crate::error::Result;
-use crate::tensor::{Shape, Tensor, array, checked_len, format_shape};
+use crate::tensor::{MAX_RANK, Shape, Tensor, array, checked_len, format_shape};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::io::{self, ErrorKind, Read};
-
-/// numpy's own limit.
-const MAX_RANK: usize = 64;
 
 /// Bytes read at a time: a multiple of every element's size.
 const CHUNK: usize = 1 << 16;

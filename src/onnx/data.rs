@@ -3,7 +3,7 @@
 use super::external::External;
 use super::proto::TensorProto;
 use crate::error::{Error, Result, UnsupportedNode};
-use crate::tensor::{Kind, Shape, Tensor, array, checked_len};
+use crate::tensor::{Kind, MAX_RANK, Shape, Tensor, array, checked_len};
 use half::{bf16, f16};
 use std::borrow::Cow;
 use std::fmt;
@@ -163,6 +163,9 @@ impl<'p> Place<'p> {
 
 impl<'p> Source<'p> {
     fn of(proto: &'p TensorProto<'p>, external: &'p External) -> Result<Self> {
+        if proto.dims.len() > MAX_RANK {
+            return Err(fault(proto, format!("has {} dimensions, at most {MAX_RANK} are allowed", proto.dims.len())));
+        }
         let size = |&size| usize::try_from(size).map_err(|_| fault(proto, format!("has the size {size}")));
         let shape = proto.dims.iter().map(size).collect::<Result<Shape>>()?;
         let len = checked_len(&shape).map_err(|e| fault(proto, e))?;

@@ -156,6 +156,9 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("Xor", Family::Logic, Logic::import),
 ];
 
+/// There are two or three versions a year, so one beyond this is a mistake.
+const NEWEST_OPSET: i64 = 999;
+
 /// The version of the operators in ONNX's own domain.
 pub(super) fn opset(model: &proto::Model<'_>) -> i64 {
     model.opset_imports.iter().filter(|import| is_onnx(import.domain)).map(|import| import.version).max().unwrap_or(0)
@@ -171,7 +174,12 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     if opset < 1 && model.graph.nodes.iter().any(|node| is_onnx(node.domain)) {
         return Err(Error::invalid("opset import", format!("version {opset} of ONNX's operators does not exist")));
     }
+    if opset > NEWEST_OPSET {
+        return Err(beyond(&model.graph, &format!("version {opset} of ONNX's operators is not known")));
+    }
     refuse(&model.graph, model.functions)?;
+    declared_once(&model.graph)?;
+    bindings.budget.nodes(model.graph.name, model.graph.nodes.len())?;
     let mut graph = Graph::default();
     let mut names = Names::default();
     initializers(&mut graph, &mut names, &model.graph, external)?;
@@ -273,11 +281,24 @@ fn import(graph: &mut Graph, names: &mut Names, node: &NodeProto<'_>, opset: i64
     Ok(())
 }
 
+/// What a whole graph needs and this engine lacks.
+fn beyond(graph: &GraphProto<'_>, what: &str) -> Error {
+    let node = UnsupportedNode { node: graph.name.to_string(), op_type: "graph".into(), reason: what.into() };
+    Error::Unsupported { file: String::new(), nodes: vec![node] }
+}
+
+/// Outputs are told apart by their names, and a graph without any has nothing to compute.
+fn declared_once(graph: &GraphProto<'_>) -> Result<()> {
+    let mut seen = HashSet::new();
+    match graph.outputs.iter().find(|output| !seen.insert(output.name)) {
+        Some(again) => Err(Error::invalid(format!("output '{}'", again.name), "is declared twice")),
+        None if seen.is_empty() => Err(Error::invalid("graph", "has no output")),
+        None => Ok(()),
+    }
+}
+
 fn refuse(graph: &GraphProto<'_>, functions: usize) -> Result<()> {
-    let refused = |what: &str| {
-        let node = UnsupportedNode { node: graph.name.to_string(), op_type: "graph".into(), reason: what.into() };
-        Err(Error::Unsupported { file: String::new(), nodes: vec![node] })
-    };
+    let refused = |what: &str| Err(beyond(graph, what));
     match (graph.sparse_initializers, functions) {
         (0, 0) => Ok(()),
         (0, _) => refused("functions defined in the model are not supported"),
@@ -313,7 +334,9 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
             let declared = declared(input)?;
             let shape = declared.shape(bindings)?;
             checked_len(&shape)?;
-            let id = graph.add_value(input.name, TensorType { kind: declared.kind, shape }, None);
+            let ty = TensorType { kind: declared.kind, shape };
+            bindings.budget.tensor(input.name, &ty)?;
+            let id = graph.add_value(input.name, ty, None);
             graph.inputs.push(id);
             names.insert(input.name.to_string(), id);
         }

@@ -17,13 +17,17 @@ pub use import::Family;
 pub use node::OnnxNode;
 pub use outline::Outline;
 
+use crate::budget::Budget;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
-use crate::tensor::{Kind, Shape, Tensor};
+use crate::tensor::{Kind, MAX_RANK, Shape, Tensor};
 use external::External;
 use proto::Dim;
 use std::collections::HashMap;
 use std::path::Path;
+
+/// Protocol buffers cannot be larger: what is, is no model, and models of more weights keep them in other files.
+const MAX_FILE: u64 = i32::MAX as u64;
 
 /// An ONNX file in memory, checked to be one. Shapes may still be open: [`Model::graph`] binds them.
 pub struct Model {
@@ -43,6 +47,8 @@ pub struct Bindings {
     pub batch: Option<usize>,
     /// Inputs that are the same in every run: they become constants before shapes are inferred.
     pub constants: HashMap<String, Tensor>,
+    /// What the network may ask for.
+    pub budget: Budget,
 }
 
 /// An input as the model declares it.
@@ -71,7 +77,7 @@ impl Model {
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::Invalid`] where it is not an ONNX model.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = crate::files::read(path)?;
+        let bytes = crate::files::read_up_to(path, MAX_FILE)?;
         let name = path.display().to_string();
         Model { name, bytes, external: External::beside(path) }.checked()
     }
@@ -124,13 +130,14 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the model breaks ONNX's rules, [`Error::Unsupported`] with every node that this engine
-    /// cannot run, [`Error::Usage`] where a dimension is left open.
+    /// cannot run, [`Error::Usage`] where a dimension is left open, [`Error::Budget`] where it asks for too much.
     pub fn graph(&self, bindings: &Bindings) -> Result<Graph> {
         let model = self.parse()?;
         let mut graph = import::graph(&model, &self.external, bindings).map_err(|error| self.blame(error))?;
         graph.name = self.name.clone();
         graph.converted = outline::converted(&model.graph);
         graph.validate()?;
+        bindings.budget.graph(&graph)?;
         Ok(graph)
     }
 }
@@ -159,6 +166,9 @@ fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
     };
     let refused = || Error::Unsupported { file: String::new(), nodes: vec![no_tensor()] };
     let ty = input.tensor.as_ref().ok_or_else(refused)?;
+    if let Some(dims) = ty.dims.as_ref().filter(|dims| dims.len() > MAX_RANK) {
+        return Err(blame(&format!("has {} dimensions, at most {MAX_RANK} are allowed", dims.len())));
+    }
     let dims = ty.dims.as_ref().map(|dims| {
         let dim = |dim: &Dim<'_>| match *dim {
             // Some exporters write a batch of any size as 0 or -1.

@@ -4,6 +4,7 @@
 pub mod encode;
 
 use crate::error::{Error, Result};
+use std::cell::Cell;
 use std::fmt;
 
 /// How deep messages may nest. A graph inside an attribute takes three levels, so this leaves room for twenty.
@@ -15,6 +16,10 @@ const FIELD_NUMBERS: std::ops::Range<u64> = 1..1 << 29;
 /// A 64-bit number, 7 bits a byte.
 const MAX_VARINT_BYTES: usize = 10;
 
+/// What a file of no length may make of itself in memory. Two bytes can declare a message of two hundred, and some tools
+/// write small numbers one a byte that take eight here, so a file may take this much beyond its own length.
+const MOST_BYTES: usize = 24 << 20;
+
 /// A message type: how it takes in its fields.
 pub trait Message<'a>: Default {
     /// Its name in the schema, for errors.
@@ -23,12 +28,13 @@ pub trait Message<'a>: Default {
     /// Takes in one field, in the order of the bytes, and ignores one that it does not know.
     ///
     /// The format's rule for a field that comes again: a repeated one appends, a message merges, the last scalar wins.
-    fn take(&mut self, field: Field<'a>) -> Result<()>;
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()>;
 }
 
 /// Takes the fields of a whole file into `message`. On an error it holds those before the fault.
 pub fn merge<'a, M: Message<'a>>(message: &mut M, file: &'a [u8]) -> Result<()> {
-    Reader { message: M::NAME, rest: file, offset: 0, depth: 0 }.fields_into(message)
+    let budget = Cell::new(MOST_BYTES.saturating_add(file.len()));
+    Reader { message: M::NAME, rest: file, offset: 0, depth: 0, budget: &budget }.fields_into(message)
 }
 
 /// How a field's value is laid out. Groups, long deprecated and never in ONNX, are refused.
@@ -56,26 +62,26 @@ pub trait Scalar: Sized {
     const WIRE: Wire;
 
     /// Reads one.
-    fn read(reader: &mut Reader<'_>) -> Result<Self>;
+    fn read(reader: &mut Reader<'_, '_>) -> Result<Self>;
 }
 
 impl Scalar for u64 {
     const WIRE: Wire = Wire::Varint;
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    fn read(reader: &mut Reader<'_, '_>) -> Result<Self> {
         reader.varint()
     }
 }
 
 impl Scalar for i64 {
     const WIRE: Wire = Wire::Varint;
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    fn read(reader: &mut Reader<'_, '_>) -> Result<Self> {
         reader.varint().map(u64::cast_signed)
     }
 }
 
 impl Scalar for i32 {
     const WIRE: Wire = Wire::Varint;
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    fn read(reader: &mut Reader<'_, '_>) -> Result<Self> {
         let wide = i64::read(reader)?;
         // Other readers cut it to 32 bits, by which 2^32 + 1 would pass for 1.
         i32::try_from(wide).map_err(|_| reader.invalid(format!("{wide} is not a 32-bit number")))
@@ -84,29 +90,29 @@ impl Scalar for i32 {
 
 impl Scalar for f32 {
     const WIRE: Wire = Wire::Fixed32;
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    fn read(reader: &mut Reader<'_, '_>) -> Result<Self> {
         reader.array().map(f32::from_le_bytes)
     }
 }
 
 impl Scalar for f64 {
     const WIRE: Wire = Wire::Fixed64;
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    fn read(reader: &mut Reader<'_, '_>) -> Result<Self> {
         reader.array().map(f64::from_le_bytes)
     }
 }
 
 /// One field of a message: its number, and a value that is read when its type is known.
 #[derive(Debug, Clone, Copy)]
-pub struct Field<'a> {
+pub struct Field<'a, 'b> {
     /// Its number in the schema.
     pub number: u32,
     wire: Wire,
     /// The value's bytes, without the tag and the length.
-    body: Reader<'a>,
+    body: Reader<'a, 'b>,
 }
 
-impl<'a> Field<'a> {
+impl<'a, 'b> Field<'a, 'b> {
     /// The number that it holds.
     pub fn scalar<T: Scalar>(&self) -> Result<T> {
         self.expect(T::WIRE)?;
@@ -120,6 +126,7 @@ impl<'a> Field<'a> {
         }
         let mut body = self.body;
         while !body.rest.is_empty() {
+            body.charge::<T>()?;
             list.push(T::read(&mut body)?);
         }
         Ok(())
@@ -128,6 +135,7 @@ impl<'a> Field<'a> {
     /// The bytes that it holds.
     pub fn bytes(&self) -> Result<&'a [u8]> {
         self.expect(Wire::Bytes)?;
+        self.body.charge::<&[u8]>()?;
         Ok(self.body.rest)
     }
 
@@ -149,6 +157,7 @@ impl<'a> Field<'a> {
         if self.body.depth == MAX_DEPTH {
             return Err(self.invalid(format!("messages nest deeper than {MAX_DEPTH}")));
         }
+        self.body.charge::<M>()?;
         Reader { message: M::NAME, depth: self.body.depth + 1, ..self.body }.fields_into(message)
     }
 
@@ -167,15 +176,17 @@ impl<'a> Field<'a> {
 
 /// A position in the bytes of one message. Copying it is looking ahead.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader<'a> {
+pub struct Reader<'a, 'b> {
     message: &'static str,
     rest: &'a [u8],
     /// Of `rest`, in the file.
     offset: usize,
     depth: usize,
+    /// The bytes of memory that the whole file may still take.
+    budget: &'b Cell<usize>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, 'b> Reader<'a, 'b> {
     fn fields_into<M: Message<'a>>(mut self, message: &mut M) -> Result<()> {
         while !self.rest.is_empty() {
             message.take(self.field()?)?;
@@ -183,7 +194,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn field(&mut self) -> Result<Field<'a>> {
+    fn field(&mut self) -> Result<Field<'a, 'b>> {
         let start = *self;
         let tag = self.varint()?;
         let number = tag >> 3;
@@ -196,7 +207,7 @@ impl<'a> Reader<'a> {
         Ok(Field { number: number as u32, wire, body: self.body(wire)? })
     }
 
-    fn body(&mut self, wire: Wire) -> Result<Reader<'a>> {
+    fn body(&mut self, wire: Wire) -> Result<Reader<'a, 'b>> {
         let len = match wire {
             Wire::Varint => {
                 let mut ahead = *self;
@@ -240,6 +251,14 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
+    /// Takes note that a `T` will be kept.
+    fn charge<T>(&self) -> Result<()> {
+        let left = self.budget.get().checked_sub(size_of::<T>());
+        let refused = || self.invalid("so many small parts take far more memory than the file is long");
+        self.budget.set(left.ok_or_else(refused)?);
+        Ok(())
+    }
+
     /// `len` is at most what is left.
     fn advance(&mut self, len: usize) {
         self.rest = &self.rest[len..];
@@ -268,7 +287,7 @@ mod tests {
 
     impl<'a> Message<'a> for Sample<'a> {
         const NAME: &'static str = "Sample";
-        fn take(&mut self, field: Field<'a>) -> Result<()> {
+        fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
             match field.number {
                 1 => self.number = field.scalar()?,
                 2 => self.small = field.scalar()?,
@@ -357,6 +376,15 @@ mod tests {
         for bytes in [encode::bytes(1, "1"), encode::int(3, 1), encode::int(4, 1), encode::float(6, 1.0)] {
             assert!(refusal(&bytes).contains("laid out as"), "{bytes:x?}");
         }
+    }
+
+    #[test]
+    fn many_small_parts_are_refused_before_they_fill_the_memory() {
+        let packed = |count| encode::bytes(6, vec![0; count]);
+        assert_eq!(read(&packed(MOST_BYTES / 8)).unwrap().ints.len(), MOST_BYTES / 8);
+        assert!(refusal(&packed(MOST_BYTES / 4)).contains("many small parts"));
+        assert!(refusal(&encode::bytes(7, []).repeat(1 << 20)).contains("many small parts"));
+        assert!(read(&encode::bytes(99, []).repeat(1 << 20)).is_ok(), "what is skipped takes nothing");
     }
 
     #[test]

@@ -112,11 +112,14 @@ pub(crate) fn import_lrn(node: &mut OnnxNode<'_>) -> OpResult<()> {
     let &[batch, channels, ref rest @ ..] = &shape[..] else { return invalid("the input has no channels") };
     let (alpha, beta, bias) = (node.float("alpha", 1e-4)?, node.float("beta", 0.75)?, node.float("bias", 1.0)?);
     let size = super::conv::positive("size", node.int("size", 0)?)?;
+    // A window that reaches over all channels from each of them sums no more if it is larger; only the divisor grows.
+    let reach = size.min(2 * channels + 1);
+    let alpha = (f64::from(alpha) * reach as f64 / size as f64) as f32;
     let x = node.input(0)?;
     let squared = combine(node, Mul, x, x)?;
     let planes = reshape(node, squared, vec![batch, 1, channels, rest.iter().product()])?;
-    let pads = Pads { top: (size - 1) / 2, bottom: size / 2, ..Pads::default() };
-    let window = Window { kernel: [size, 1], pads, ..Window::pointwise() };
+    let pads = Pads { top: (reach - 1) / 2, bottom: reach / 2, ..Pads::default() };
+    let window = Window { kernel: [reach, 1], pads, ..Window::pointwise() };
     let pool = Pool { kind: PoolKind::Average { count_include_pad: true }, window, ceil: false };
     let mean = node.emit(pool, &[Some(planes)])?;
     let mean = reshape(node, mean, shape)?;

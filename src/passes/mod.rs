@@ -8,12 +8,14 @@ mod fuse_pad;
 mod fuse_pool;
 mod fuse_residual;
 mod fuse_scale;
+mod readers;
 mod recognise_activations;
 mod remove_identities;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 use crate::ops::{Op, epilogue::Epilogue};
+use readers::Readers;
 
 /// One rewriting of a graph.
 pub struct Pass {
@@ -106,9 +108,14 @@ type Change = Box<dyn FnOnce(&mut Graph, &mut Node)>;
 /// reason not to fuse is noted at the producer; `None` says that the pair does not concern the pass.
 fn fuse_pairs(graph: &mut Graph, fuse: impl Fn(&Graph, &Node, &Node) -> Option<Result<Change, String>>) {
     let mut index = 0;
+    let mut readers = Readers::of(graph);
     while index < graph.nodes.len() {
-        match pair(graph, index, &fuse) {
-            Some((consumer, Ok(change))) => absorb(graph, index, consumer, change),
+        match pair(graph, &readers, index, &fuse) {
+            Some((consumer, Ok(change))) => {
+                [index, consumer].into_iter().for_each(|gone| readers.remove(&graph.nodes[gone]));
+                absorb(graph, index, consumer, change);
+                readers.add(&graph.nodes[consumer - 1]);
+            }
             Some((consumer, Err(reason))) => {
                 let note = format!("{}: {reason}", graph.nodes[consumer].name);
                 let notes = &mut graph.nodes[index].not_fused_because;
@@ -124,16 +131,17 @@ fn fuse_pairs(graph: &mut Graph, fuse: impl Fn(&Graph, &Node, &Node) -> Option<R
 
 fn pair(
     graph: &Graph,
+    readers: &Readers,
     index: usize,
     fuse: &impl Fn(&Graph, &Node, &Node) -> Option<Result<Change, String>>,
 ) -> Option<(usize, Result<Change, String>)> {
     let node = &graph.nodes[index];
     let &[output] = &node.outputs[..] else { return None };
-    match graph.sole_consumer(output) {
+    match readers.sole(graph, index, output) {
         Ok(consumer) => fuse(graph, node, &graph.nodes[consumer]).map(|change| (consumer, change)),
         // Had it been the only reader, would this pass have fused one of them?
-        Err(reason) => graph
-            .consumers(output)
+        Err(reason) => readers
+            .of_result(graph, index, output)
             .find(|&consumer| matches!(fuse(graph, node, &graph.nodes[consumer]), Some(Ok(_))))
             .map(|consumer| (consumer, Err(reason.to_string()))),
     }

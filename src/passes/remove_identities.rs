@@ -1,27 +1,25 @@
 //! Nodes that return what they are given (Identity, Dropout, a Reshape to the same shape): their readers read what they read,
 //! so that nothing stands between a convolution and what could be fused into it.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId};
 use crate::ops::Op;
+use std::collections::{HashMap, HashSet};
 
 pub(super) fn run(graph: &mut Graph) {
-    let mut index = 0;
-    while index < graph.nodes.len() {
-        let node = &graph.nodes[index];
-        let same = match (&node.op, node.input(0), &node.outputs[..]) {
-            // The network's outputs keep their names.
-            (Op::Reshape(_), Some(input), &[output]) if !graph.outputs.contains(&output) => {
-                (graph.value(input).ty == graph.value(output).ty).then_some((input, output))
+    // The network's outputs keep their names.
+    let given_back: HashSet<ValueId> = graph.outputs.iter().copied().collect();
+    let mut stands_for: HashMap<ValueId, ValueId> = HashMap::new();
+    for mut node in std::mem::take(&mut graph.nodes) {
+        for slot in node.inputs.iter_mut().flatten() {
+            *slot = stands_for.get(slot).copied().unwrap_or(*slot);
+        }
+        match (&node.op, node.input(0), &node.outputs[..]) {
+            (Op::Reshape(_), Some(input), &[output])
+                if !given_back.contains(&output) && graph.value(input).ty == graph.value(output).ty =>
+            {
+                stands_for.insert(output, input);
             }
-            _ => None,
-        };
-        let Some((input, output)) = same else {
-            index += 1;
-            continue;
-        };
-        graph.nodes.remove(index);
-        for slot in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|slot| **slot == Some(output)) {
-            *slot = Some(input);
+            _ => graph.nodes.push(node),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The device tests fail, and do not skip, where there is no adapter: `scripts/test` installs a software one.
 
 mod acceptance;
+mod bad_inputs;
 mod bench;
 mod bounds;
 mod build;

@@ -43,7 +43,7 @@ pub enum Attribute<'a> {
 ///
 /// # Errors
 /// It has no name, two values, neither type nor value, or a value of another type than declared.
-pub fn read<'a>(field: Field<'a>) -> Result<AttributeProto<'a>> {
+pub fn read<'a>(field: Field<'a, '_>) -> Result<AttributeProto<'a>> {
     let proto: Fields = field.message()?;
     let name = proto.name;
     if name.is_empty() {
@@ -92,7 +92,7 @@ struct Fields<'a> {
 
 impl<'a> Message<'a> for Fields<'a> {
     const NAME: &'static str = "AttributeProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         self.populated |= type_of(field.number).map_or(0, |number| 1 << number);
         match field.number {
             1 => self.name = field.text()?,
@@ -173,7 +173,7 @@ mod tests {
 
     impl<'a> Message<'a> for Sole<'a> {
         const NAME: &'static str = "Sole";
-        fn take(&mut self, field: Field<'a>) -> Result<()> {
+        fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
             self.0 = Some(super::read(field)?);
             Ok(())
         }

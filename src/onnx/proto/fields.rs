@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 impl<'a> Message<'a> for ModelProto<'a> {
     const NAME: &'static str = "ModelProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.ir_version = field.scalar()?,
             2 => self.producer_name = field.text()?,
@@ -24,7 +24,7 @@ impl<'a> Message<'a> for ModelProto<'a> {
 
 impl<'a> Message<'a> for OpsetImport<'a> {
     const NAME: &'static str = "OperatorSetIdProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.domain = field.text()?,
             2 => self.version = field.scalar()?,
@@ -36,7 +36,7 @@ impl<'a> Message<'a> for OpsetImport<'a> {
 
 impl<'a> Message<'a> for GraphProto<'a> {
     const NAME: &'static str = "GraphProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.nodes.push(node(field)?),
             2 => self.name = field.text()?,
@@ -53,7 +53,7 @@ impl<'a> Message<'a> for GraphProto<'a> {
     }
 }
 
-fn node<'a>(field: Field<'a>) -> Result<NodeProto<'a>> {
+fn node<'a>(field: Field<'a, '_>) -> Result<NodeProto<'a>> {
     let node = named(field, "a node has no operator", |node: &NodeProto<'a>| node.op_type)?;
     let mut names = HashSet::new();
     match node.attributes.iter().find(|attribute| !names.insert(attribute.name)) {
@@ -62,19 +62,19 @@ fn node<'a>(field: Field<'a>) -> Result<NodeProto<'a>> {
     }
 }
 
-fn value_info<'a>(field: Field<'a>) -> Result<ValueInfoProto<'a>> {
+fn value_info<'a>(field: Field<'a, '_>) -> Result<ValueInfoProto<'a>> {
     named(field, "a value has no name", |value: &ValueInfoProto<'a>| value.name)
 }
 
 /// A message that is useless without a name. Refusing it at once also keeps two bytes from becoming two hundred.
-fn named<'a, M: Message<'a>>(field: Field<'a>, fault: &str, name: impl Fn(&M) -> &'a str) -> Result<M> {
+fn named<'a, M: Message<'a>>(field: Field<'a, '_>, fault: &str, name: impl Fn(&M) -> &'a str) -> Result<M> {
     let message = field.message()?;
     if name(&message).is_empty() { Err(field.invalid(fault)) } else { Ok(message) }
 }
 
 impl<'a> Message<'a> for NodeProto<'a> {
     const NAME: &'static str = "NodeProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.inputs.push(field.text()?),
             2 => self.outputs.push(field.text()?),
@@ -90,7 +90,7 @@ impl<'a> Message<'a> for NodeProto<'a> {
 
 impl<'a> Message<'a> for ValueInfoProto<'a> {
     const NAME: &'static str = "ValueInfoProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.name = field.text()?,
             2 => field.merge_into(&mut self.tensor)?,
@@ -103,7 +103,7 @@ impl<'a> Message<'a> for ValueInfoProto<'a> {
 /// The `TypeProto`, of whose alternatives only the dense tensor is kept. They exclude each other: the last one counts.
 impl<'a> Message<'a> for Option<TensorTypeProto<'a>> {
     const NAME: &'static str = "TypeProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => field.merge_into(self.get_or_insert_default())?,
             4 | 5 | 7 | 8 | 9 => *self = None,
@@ -115,7 +115,7 @@ impl<'a> Message<'a> for Option<TensorTypeProto<'a>> {
 
 impl<'a> Message<'a> for TensorTypeProto<'a> {
     const NAME: &'static str = "TypeProto.Tensor";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.elem_type = field.scalar()?,
             2 => field.merge_into(self.dims.get_or_insert_default())?,
@@ -127,7 +127,7 @@ impl<'a> Message<'a> for TensorTypeProto<'a> {
 
 impl<'a> Message<'a> for Vec<Dim<'a>> {
     const NAME: &'static str = "TensorShapeProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         if field.number == 1 {
             self.push(field.message()?);
         }
@@ -137,7 +137,7 @@ impl<'a> Message<'a> for Vec<Dim<'a>> {
 
 impl<'a> Message<'a> for Dim<'a> {
     const NAME: &'static str = "TensorShapeProto.Dimension";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => *self = Dim::Size(field.scalar()?),
             2 => *self = Some(field.text()?).filter(|name| !name.is_empty()).map_or(Dim::Unknown, Dim::Name),
@@ -149,7 +149,7 @@ impl<'a> Message<'a> for Dim<'a> {
 
 impl<'a> Message<'a> for TensorProto<'a> {
     const NAME: &'static str = "TensorProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => field.append_to(&mut self.dims)?,
             2 => self.data_type = field.scalar()?,
@@ -173,7 +173,7 @@ impl<'a> Message<'a> for TensorProto<'a> {
 
 impl<'a> Message<'a> for (&'a str, &'a str) {
     const NAME: &'static str = "StringStringEntryProto";
-    fn take(&mut self, field: Field<'a>) -> Result<()> {
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
         match field.number {
             1 => self.0 = field.text()?,
             2 => self.1 = field.text()?,
