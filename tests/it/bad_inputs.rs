@@ -3,6 +3,7 @@
 
 mod bytes;
 mod data_files;
+mod devices;
 #[cfg(unix)]
 mod external;
 mod files;
@@ -26,6 +27,7 @@ pub struct Case {
     name: String,
     prepare: Vec<Prepare>,
     arguments: Vec<String>,
+    env: Vec<(&'static str, &'static str)>,
     outcome: Outcome,
 }
 
@@ -44,7 +46,7 @@ impl Case {
     /// A command line; `@` stands for the folder of the files.
     pub fn command(name: impl Into<String>, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| argument.to_string()).collect();
-        Case { name: name.into(), prepare: vec![], arguments, outcome: Outcome::Survived(4) }
+        Case { name: name.into(), prepare: vec![], arguments, env: vec![], outcome: Outcome::Survived(4) }
     }
 
     /// A model's file, run on random numbers.
@@ -66,6 +68,12 @@ impl Case {
     /// Files that are more than their content.
     pub fn made(mut self, prepare: impl Fn(&Path) + 'static) -> Self {
         self.prepare.push(Box::new(prepare));
+        self
+    }
+
+    /// A variable of the environment.
+    pub fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
         self
     }
 
@@ -153,4 +161,9 @@ fn data_files_that_lie() {
 #[test]
 fn good_networks_over_budget() {
     check(graphs::budgets());
+}
+
+#[test]
+fn devices_that_are_not_there() {
+    check(devices::cases());
 }

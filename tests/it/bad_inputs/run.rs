@@ -103,6 +103,7 @@ fn run(case: &Case, folder: &Scratch) -> Ended {
         .args(arguments)
         .env("NODEVICE_SELECT", "1")
         .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .envs(case.env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
