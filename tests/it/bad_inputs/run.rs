@@ -137,12 +137,15 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<St
 
 /// What Linux tells of a process while it lives: its processor time, and the peak of its resident memory.
 ///
-/// `wait4` would tell both at the end, but counts the memory of the process that it was forked from.
+/// `wait4` would tell both at the end, but counts the memory of the process that it was forked from; so does the status
+/// of a child that has not become the binary yet.
 fn watched(pid: u32, seconds: f64, kib: u64) -> (f64, u64) {
     const TICKS_A_SECOND: f64 = 100.0;
     let file = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let status = file("status");
+    let own = status.starts_with("Name:\treluctor\n");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let peak = peak.filter(|_| own);
     // The name in parentheses may hold spaces; user and system time are the 14th and 15th field.
     let stat = file("stat");
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
