@@ -93,5 +93,10 @@ fn warm_up(subjects: &mut [&mut dyn FnMut() -> Result<()>], least: Duration) -> 
 fn timed(subject: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     subject()?;
-    Ok(start.elapsed().as_secs_f64() * 1e3)
+    Ok(since(start))
+}
+
+/// Milliseconds since then.
+pub fn since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
 }

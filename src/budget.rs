@@ -1,9 +1,8 @@
 //! What a network may ask for: memory of the host, arithmetic, nodes. Checked when it is bound, before anything is taken.
 
 use crate::error::{Error, Result, escape};
-use crate::graph::{Graph, ValueId};
+use crate::graph::Graph;
 use crate::tensor::{Kind, TensorType};
-use std::collections::HashMap;
 
 /// Where the system does not say how much memory there is.
 const USUAL_MEMORY: u64 = 64 << 30;
@@ -66,10 +65,7 @@ impl Budget {
         let constants = graph.values.iter().filter(|value| value.constant.is_some());
         let mut held = constants.map(|value| bytes(&value.ty)).fold(0, u64::saturating_add);
         held = graph.inputs.iter().map(|&id| bytes(&graph.value(id).ty)).fold(held, u64::saturating_add);
-        let mut last: HashMap<ValueId, usize> = HashMap::new();
-        for (index, node) in graph.nodes.iter().enumerate() {
-            last.extend(node.inputs.iter().flatten().chain(&node.outputs).map(|&id| (id, index)));
-        }
+        let mut last = graph.last_uses();
         graph.outputs.iter().chain(&graph.inputs).for_each(|id| _ = last.remove(id));
         for (index, node) in graph.nodes.iter().enumerate() {
             let mut freed = 0;

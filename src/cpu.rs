@@ -142,15 +142,8 @@ fn take_owned<T: Clone>(values: &mut HashMap<ValueId, Cow<'_, Tensor<T>>>, id: V
 }
 
 fn dies_after(graph: &Graph) -> Vec<Vec<ValueId>> {
-    let mut last: HashMap<ValueId, usize> = HashMap::new();
-    for (index, node) in graph.nodes.iter().enumerate() {
-        // A result that nothing reads dies where it is made.
-        for id in node.inputs.iter().flatten().chain(&node.outputs) {
-            last.insert(*id, index);
-        }
-    }
     let mut dies = vec![Vec::new(); graph.nodes.len()];
-    for (id, index) in last {
+    for (id, index) in graph.last_uses() {
         if !graph.outputs.contains(&id) {
             dies[index].push(id);
         }

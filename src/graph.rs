@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, escape};
 use crate::ops::Op;
 use crate::tensor::{Tensor, TensorType};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,6 +116,14 @@ impl Graph {
         alone.nodes = vec![node];
         alone.validate()?;
         Ok(alone)
+    }
+
+    /// The index of the last node that reads each value, or makes it where none reads it.
+    pub fn last_uses(&self) -> HashMap<ValueId, usize> {
+        let uses = |(index, node): (usize, &Node)| {
+            node.inputs.iter().flatten().chain(&node.outputs).map(|&id| (id, index)).collect::<Vec<_>>()
+        };
+        self.nodes.iter().enumerate().flat_map(uses).collect()
     }
 
     /// The one node that reads a value, or why there is no such node: nobody, several, or the caller reads it too. It looks

@@ -2,7 +2,7 @@
 //! from a data sheet is no roof of the machine at hand. The model is that of S. Williams, A. Waterman and D. Patterson,
 //! Roofline: an insightful visual performance model, CACM 52(4), 2009.
 
-use super::Statistics;
+use super::{Statistics, since};
 use crate::error::Result;
 use crate::gpu::{Gpu, Session};
 use crate::kernels::{Kernel, Variant, WORKGROUP};
@@ -160,7 +160,7 @@ fn fastest_ms(mut run: impl FnMut()) -> f64 {
     let time = |_| {
         let start = Instant::now();
         run();
-        start.elapsed().as_secs_f64() * 1e3
+        since(start)
     };
     (0..RUNS).map(time).fold(f64::INFINITY, f64::min)
 }
@@ -243,7 +243,7 @@ fn launch_cost(gpu: &Gpu) -> Result<f64> {
         for _ in 0..=RUNS {
             let start = Instant::now();
             session.run(&[])?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
+            times.push(since(start));
         }
         Ok(Statistics::of(&times[1..]).median)
     };
@@ -260,7 +260,7 @@ fn least_device_ms(session: &Session) -> Result<f64> {
             Some(steps) => steps.iter().map(|step| step.ms).sum(),
             None => {
                 session.run(&[])?;
-                start.elapsed().as_secs_f64() * 1e3
+                since(start)
             }
         };
         least = least.min(ms);

@@ -68,11 +68,8 @@ impl Around {
         let phases = |wanted: &'static [Phase]| {
             each(&move |trace| trace.host.iter().filter(|span| wanted.contains(&span.phase)).map(|span| span.ms).sum())
         };
-        let steps = each(&busy);
-        let gaps = each(&|trace| {
-            let end = trace.steps.last().map_or(0.0, |last| last.start_ms + last.ms);
-            (end - busy(trace)).max(0.0)
-        });
+        let steps = each(&Trace::busy_ms);
+        let gaps = each(&|trace| (trace.device_ms() - trace.busy_ms()).max(0.0));
         let (upload, encode) = (phases(&[Phase::Upload]), phases(&[Phase::Encode, Phase::Submit]));
         let readback = phases(&[Phase::Readback]);
         let rest: Vec<f64> = wall_ms
@@ -93,15 +90,13 @@ impl Around {
     }
 }
 
-/// Milliseconds of a run's steps.
-fn busy(trace: &Trace) -> f64 {
-    trace.steps.iter().map(|step| step.ms).sum()
-}
-
 /// A plan as one row: the device's time where it has a clock, else the wall's.
 pub fn whole(name: &str, plan: &Plan, traces: &[Trace], wall: &Statistics, roofs: &Roofs) -> StepRow {
-    let ms =
-        if traces.is_empty() { wall.clone() } else { Statistics::of(&traces.iter().map(busy).collect::<Vec<_>>()) };
+    let ms = if traces.is_empty() {
+        wall.clone()
+    } else {
+        Statistics::of(&traces.iter().map(Trace::busy_ms).collect::<Vec<_>>())
+    };
     let kernels: Vec<String> = plan.dispatches().map(|dispatch| dispatch.variant.to_string()).collect();
     let shape = plan.steps.last().and_then(|step| step.outputs.first()).map(|port| port.ty.shape.clone());
     let work = Work { flops: plan.flops(), bytes: plan.bytes(), dispatches: kernels.len() };

@@ -14,6 +14,7 @@ use super::model_args::{ModelArgs, positive};
 use super::quantity::milliseconds;
 use super::run_report::{Accuracy, Report, Timing};
 use super::tune_args::TuneArgs;
+use crate::bench::since;
 use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::files;
@@ -253,9 +254,4 @@ fn save(path: &Path, mut tensors: Named) -> Result<()> {
     let mut seen = HashSet::new();
     tensors.retain(|(name, _)| seen.insert(name.clone()));
     files::write_npz(path, &tensors)
-}
-
-/// Milliseconds.
-fn since(start: Instant) -> f64 {
-    start.elapsed().as_secs_f64() * 1e3
 }

@@ -63,6 +63,18 @@ pub struct Trace {
     pub ms: f64,
 }
 
+impl Trace {
+    /// Milliseconds of all steps, without what lies between them.
+    pub fn busy_ms(&self) -> f64 {
+        self.steps.iter().map(|step| step.ms).sum()
+    }
+
+    /// Milliseconds from the beginning of the first step to the end of the last.
+    pub fn device_ms(&self) -> f64 {
+        self.steps.last().map_or(0.0, |last| last.start_ms + last.ms)
+    }
+}
+
 /// The host's clock in a run.
 struct Host {
     start: Instant,

@@ -2,7 +2,7 @@
 //! so many more channels, and a pool pools images before it pools depths.
 
 use super::epilogue::{Epilogue, slot};
-use super::window::{AutoPad, Pads, Window, auto_pad, resolve_padding, within};
+use super::window::{AutoPad, Pads, Window, auto_pad, kernel_size, resolve_padding, within};
 use super::{Concat, Conv, ConvTranspose, Expand, OpResult, Pad, PadMode, Pool, PoolKind, Reshape, Slice, Transpose};
 use super::{conv, invalid, unsupported};
 use crate::graph::ValueId;
@@ -44,17 +44,7 @@ fn numbers<const N: usize>(node: &mut OnnxNode<'_>, name: &str, least: i64) -> O
 
 impl Windows {
     fn import(node: &mut OnnxNode<'_>, [d, h, w]: [usize; 3], weights: Option<[usize; 3]>) -> OpResult<Self> {
-        let stated = numbers(node, "kernel_shape", 1)?;
-        let kernel = match (stated, weights) {
-            (Some(stated), Some(weights)) if stated != weights => {
-                return invalid(format!("kernel_shape {stated:?} differs from the weights' {weights:?}"));
-            }
-            (Some(kernel), _) | (None, Some(kernel)) => kernel,
-            (None, None) => return invalid("kernel_shape is missing"),
-        };
-        if kernel.contains(&0) {
-            return invalid("the kernel has no taps");
-        }
+        let kernel = kernel_size(numbers(node, "kernel_shape", 1)?, weights)?;
         let stride = numbers(node, "strides", 1)?.unwrap_or([1; 3]);
         let dilation = numbers(node, "dilations", 1)?.unwrap_or([1; 3]);
         let auto_pad = auto_pad(node)?;

@@ -44,17 +44,7 @@ impl Window {
     /// Reads `kernel_shape`, `strides`, `dilations`, `pads` and `auto_pad`, and resolves the padding for an input of
     /// `[h, w]`. `weights` is the kernel's size where a weight tensor tells it.
     pub(crate) fn import(node: &mut OnnxNode<'_>, input: [usize; 2], weights: Option<[usize; 2]>) -> OpResult<Self> {
-        let stated = spatial_pair(node, "kernel_shape", 1, 1)?;
-        let kernel = match (stated, weights) {
-            (Some(stated), Some(weights)) if stated != weights => {
-                return invalid(format!("kernel_shape {stated:?} differs from the weights' {weights:?}"));
-            }
-            (Some(kernel), _) | (None, Some(kernel)) => kernel,
-            (None, None) => return invalid("kernel_shape is missing"),
-        };
-        if kernel.contains(&0) {
-            return invalid("the kernel has no taps");
-        }
+        let kernel = kernel_size(spatial_pair(node, "kernel_shape", 1, 1)?, weights)?;
         let stride = spatial_pair(node, "strides", 1, 1)?.unwrap_or([1, 1]);
         let dilation = spatial_pair(node, "dilations", 1, 1)?.unwrap_or([1, 1]);
         let (auto_pad, explicit) = padding(node)?;
@@ -139,6 +129,24 @@ impl Window {
         [0, 1]
             .map(|axis| (o[axis] * self.stride[axis] + k[axis] * self.dilation[axis]) as isize - before[axis] as isize)
     }
+}
+
+/// The kernel's size, from `kernel_shape` and from the weights where there are any; both must agree.
+pub(crate) fn kernel_size<const N: usize>(
+    stated: Option<[usize; N]>,
+    weights: Option<[usize; N]>,
+) -> OpResult<[usize; N]> {
+    let kernel = match (stated, weights) {
+        (Some(stated), Some(weights)) if stated != weights => {
+            return invalid(format!("kernel_shape {stated:?} differs from the weights' {weights:?}"));
+        }
+        (Some(kernel), _) | (None, Some(kernel)) => kernel,
+        (None, None) => return invalid("kernel_shape is missing"),
+    };
+    if kernel.contains(&0) {
+        return invalid("the kernel has no taps");
+    }
+    Ok(kernel)
 }
 
 /// Every `stride`th element of `from`, to all of `to`.

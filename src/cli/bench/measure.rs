@@ -5,11 +5,10 @@ use crate::bench::pace::Pace;
 use crate::bench::roofs::Roofs;
 use crate::bench::saving::{Saving, Traced, savings};
 use crate::bench::steps::{Around, StepRow, bytes_in_use, rows, whole};
-use crate::bench::{Length, Ratio, Statistics, interleaved};
+use crate::bench::{Length, Ratio, Statistics, interleaved, since};
 use crate::cli::batches::Named;
 use crate::cli::device_args::Device;
 use crate::cli::engine::Engine;
-use crate::cli::fault_args::FaultArgs;
 use crate::cli::layers;
 use crate::error::{Error, Result, escape};
 use crate::gpu::Trace;
@@ -133,7 +132,7 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Sett
     let planning = since(start);
     let sets = [0, 1].map(|at| if settings.cold { sets_of(&plans[at]) } else { 1 });
     let load = |at: usize| -> Result<Vec<Engine<'_>>> {
-        (0..sets[at]).map(|_| Engine::load(device, &subject.graphs[at], &FaultArgs::default())).collect()
+        (0..sets[at]).map(|_| Engine::with_plan(device, &subject.graphs[at], Some(&plans[at]))).collect()
     };
     let start = Instant::now();
     let fused = load(0)?;
@@ -192,10 +191,6 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Sett
     })
 }
 
-fn since(start: Instant) -> f64 {
-    start.elapsed().as_secs_f64() * 1e3
-}
-
 /// One more traced run, where the device has timestamps.
 fn trace(traces: &mut Vec<Trace>, engines: &[Engine<'_>], inputs: &Named) -> Result<()> {
     let turn = traces.len() % engines.len();
@@ -210,7 +205,7 @@ fn sets_of(plan: &Plan) -> u64 {
 
 fn way(name: &'static str, plan: &Plan, times: &[f64], traces: &[Trace]) -> Way {
     let ms = Statistics::of(times);
-    let busy: Vec<f64> = traces.iter().map(|trace| trace.steps.iter().map(|step| step.ms).sum()).collect();
+    let busy: Vec<f64> = traces.iter().map(Trace::busy_ms).collect();
     Way {
         name,
         dispatches: plan.dispatches().count(),

@@ -41,8 +41,7 @@ fn of_run(process: usize, trace: &Trace, [plan, load]: [f64; 2]) -> Vec<Value> {
     };
     let wait = trace.host.iter().rfind(|span| span.phase == Phase::Wait);
     let end = wait.map_or(trace.ms, |wait| wait.start_ms + wait.ms);
-    let (run, device) =
-        (plan + load, plan + load + end - trace.steps.last().map_or(0.0, |last| last.start_ms + last.ms));
+    let (run, device) = (plan + load, plan + load + end - trace.device_ms());
     let name = |phase: Phase| serde_json::to_value(phase).ok().and_then(|name| name.as_str().map(str::to_string));
     let host =
         trace.host.iter().map(|span| event(0, &name(span.phase).unwrap_or_default(), run + span.start_ms, span.ms));
