@@ -33,6 +33,23 @@
 //! where n counts the products, and 3 the rounding of the folded factor, of adding the bias and of adding the residual.
 //! Weights that were folded on the CPU are the reference's own too, in f64, so that folding has no other error.
 //!
+//! # Sums by Winograd's algorithm
+//!
+//! `conv_winograd` forms a tile of sums as `A^T [sum over C channels of U * V] A` with `V = B^T d B` of the pixels `d` and
+//! `U = G g G^T` of the filters `g` (matrices: `src/ops/conv/winograd/transform.rs`). A pixel takes part in 2 products with a
+//! rounded constant and at most 6 additions on its way through `B`, which makes 10 roundings; in one of `U`, which is
+//! rounded once from f64; in C of the sum over channels, its product included; and in 10 more through `A`. So each sum is
+//! off by at most
+//!
+//! ```text
+//! gamma_(C+21) |A^T| [sum over channels of |U| * (|B^T| |d| |B|)] |A|
+//! ```
+//!
+//! and by what bias, residual and folded factors add, as above. The bound is computed tile by tile as the device computes,
+//! with absolute values, so that it is as close as that of plain sums; but the terms are larger than the products
+//! themselves, and with them bound and error. Small numbers beside large ones in a tile lose their last digits. Nor does it
+//! keep NaN and infinities to the results that read them: they reach all 16 results of each tile that they lie under.
+//!
 //! # What comes after a sum
 //!
 //! With `e` the bound so far and `x` the exact value:
@@ -92,6 +109,16 @@
 //! expressions are written so that their terms are of one sign or of one size.
 //!
 //! NaN and infinities have no bound: see [`crate::special_values`] for what holds of them.
+
+/// How sums of products were formed, where that decides how far rounding may take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Summation {
+    /// In whatever order, of the products themselves.
+    #[default]
+    Plain,
+    /// Of products of transformed tiles.
+    Winograd,
+}
 
 /// The unit roundoff of f32.
 pub const U: f64 = 1.0 / (1u64 << 24) as f64;

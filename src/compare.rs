@@ -13,9 +13,11 @@ mod parts;
 pub use difference::{Difference, Differences, Quantiles, Tolerance, Verdict, difference, tensor_difference};
 pub use parts::{Judge, Location, Part, fused_into, locate};
 
+use crate::bound::Summation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Cut, Op};
+use crate::plan::Computation;
 use crate::tensor::{Kind, Shape, Tensor, row_major_slice};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 use serde::Serialize;
@@ -114,13 +116,14 @@ impl<'g> Comparison<'g> {
     ///
     /// # Errors
     /// Where the reference cannot compute the node.
-    pub fn layer(&mut self, index: usize, kernel: String, device: Tensor) -> Result<Layer> {
+    pub fn layer(&mut self, index: usize, computation: &Computation, device: Tensor) -> Result<Layer> {
+        let summation = computation.summation;
         let node = &self.graph.nodes[index];
         let shape = device.shape().to_vec();
         let (difference, known) = match self.mode {
-            Mode::EachLayer => (self.judge_in_bands(node, &device)?, Known::Device(device)),
+            Mode::EachLayer => (self.judge_in_bands(node, &device, summation)?, Known::Device(device)),
             Mode::Cumulative => {
-                let (reference, bound) = self.reference(node)?;
+                let (reference, bound) = self.reference(node, summation)?;
                 if bound.is_none() {
                     // A comparison may come out either way where errors accumulate: what it decides is taken from the device.
                     (self.judge_whole(node, &device, &device.cast(), None)?, Known::Device(device))
@@ -130,6 +133,7 @@ impl<'g> Comparison<'g> {
                 }
             }
         };
+        let kernel = computation.kernels.clone();
         let layer = Layer { name: node.name.clone(), op: node.op.name(), kernel, shape, difference };
         if layer.difference.verdict == Verdict::Mismatch && self.guilty.is_none() {
             self.guilty = self.evidence(index);
@@ -175,12 +179,12 @@ impl<'g> Comparison<'g> {
     }
 
     /// Against the reference of the device's own inputs, which is made and forgotten band by band.
-    fn judge_in_bands(&self, node: &Node, device: &Tensor) -> Result<Difference> {
+    fn judge_in_bands(&self, node: &Node, device: &Tensor, summation: Summation) -> Result<Difference> {
         let output = &self.graph.value(node.outputs[0]).ty;
         let values = match device {
             Tensor::Real(values) if device.tensor_type() == *output => values,
             _ => {
-                let (reference, bound) = self.reference(node)?;
+                let (reference, bound) = self.reference(node, summation)?;
                 return self.judge_whole(node, device, &reference, bound.as_ref());
             }
         };
@@ -189,10 +193,10 @@ impl<'g> Comparison<'g> {
         let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
         let types: Vec<_> = types.iter().map(Option::as_ref).collect();
         let mut differences = Differences::new(device.shape());
-        for band in bands::bands(node, &types, output) {
+        for band in bands::bands(node, summation, &types, output) {
             let cut = |(input, cut): (&Option<&Tensor>, &Cut)| input.map(|input| exact(&cut.of(input)));
             let parts: Vec<_> = inputs.iter().zip(&band.cuts).map(cut).collect();
-            let (reference, bound) = reference(&band.op, &node.name, &parts)?;
+            let (reference, bound) = reference(&band.op, summation, &node.name, &parts)?;
             let bound = bound.as_ref().map(row_major_slice);
             let allowed = |index: usize, reference: f64| {
                 self.tolerance.allowed(reference, || bound.as_ref().map_or(0.0, |bound| bound[index]))
@@ -215,19 +219,24 @@ impl<'g> Comparison<'g> {
         }
     }
 
-    fn reference(&self, node: &Node) -> Result<(Tensor<f64>, Option<ArrayD<f64>>)> {
+    fn reference(&self, node: &Node, summation: Summation) -> Result<(Tensor<f64>, Option<ArrayD<f64>>)> {
         let wide = |id: ValueId| match (self.known.get(&id), &self.graph.value(id).constant) {
             (Some(known), _) => Ok(known.wide()),
             (None, Some(constant)) => Ok(exact(constant)),
             (None, None) => Err(Error::Internal(format!("{} was compared too early", node.name))),
         };
         let inputs = node.inputs.iter().map(|input| input.map(wide).transpose()).collect::<Result<Vec<_>>>()?;
-        reference(&node.op, &node.name, &inputs)
+        reference(&node.op, summation, &node.name, &inputs)
     }
 }
 
 /// What an operator makes of inputs that may be off, and how far a device may be off; the latter of reals alone.
-fn reference(op: &Op, node: &str, inputs: &[Option<Wide<'_>>]) -> Result<(Tensor<f64>, Option<ArrayD<f64>>)> {
+fn reference(
+    op: &Op,
+    summation: Summation,
+    node: &str,
+    inputs: &[Option<Wide<'_>>],
+) -> Result<(Tensor<f64>, Option<ArrayD<f64>>)> {
     let values: Vec<Option<&Tensor<f64>>> = inputs.iter().map(|input| input.as_ref().map(|(v, _)| &**v)).collect();
     let reference = op.reference(&values).map_err(|problem| problem.at(node))?.remove(0);
     if reference.kind() != Kind::Real {
@@ -235,6 +244,6 @@ fn reference(op: &Op, node: &str, inputs: &[Option<Wide<'_>>]) -> Result<(Tensor
     }
     let errors: Vec<Option<&ArrayD<f64>>> =
         inputs.iter().map(|input| input.as_ref().and_then(|(_, bound)| bound.as_deref())).collect();
-    let bound = op.error_bound(&values, &errors).map_err(|problem| problem.at(node))?;
+    let bound = op.error_bound_of(summation, &values, &errors).map_err(|problem| problem.at(node))?;
     Ok((reference, Some(bound)))
 }

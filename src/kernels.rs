@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 24] = [
+pub static KERNELS: [&Kernel; 26] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -71,6 +71,8 @@ pub static KERNELS: [&Kernel; 24] = [
     &ops::conv::CONV_DEPTHWISE,
     &ops::conv::CONV_GEMM,
     &ops::conv::CONV_JOIN,
+    &ops::conv::WINOGRAD_TILES,
+    &ops::conv::CONV_WINOGRAD,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,

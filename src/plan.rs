@@ -10,6 +10,7 @@ mod slots;
 pub use layout::Layout;
 pub use lowering::{Folded, Lowering, Packing};
 
+use crate::bound::Summation;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::Variant;
@@ -156,6 +157,8 @@ pub struct Step {
     pub chosen_because: Option<String>,
     /// What runs, in order.
     pub dispatches: Vec<Dispatch>,
+    /// How sums are formed.
+    pub summation: Summation,
     /// What the step computes.
     pub outputs: Vec<Port>,
     /// Arithmetic: one multiply-add is 2 flops.
@@ -169,6 +172,27 @@ impl Step {
     pub fn kernels(&self) -> String {
         let variants: Vec<String> = self.dispatches.iter().map(|dispatch| dispatch.variant.to_string()).collect();
         if variants.is_empty() { "-".to_string() } else { variants.join(" ") }
+    }
+
+    /// What a comparison has to know of it.
+    pub fn computation(&self) -> Computation {
+        Computation { kernels: self.kernels(), summation: self.summation }
+    }
+}
+
+/// How a step was computed.
+#[derive(Debug, Clone, Default)]
+pub struct Computation {
+    /// The kernels that ran.
+    pub kernels: String,
+    /// How they formed their sums.
+    pub summation: Summation,
+}
+
+impl Computation {
+    /// By the CPU executor.
+    pub fn on_cpu() -> Self {
+        Computation { kernels: "cpu".to_string(), summation: Summation::Plain }
     }
 }
 

@@ -8,6 +8,7 @@
 //! comparison never hides it where a NaN is lost, since a mismatch of kind is always a mismatch. Subnormal results may be
 //! flushed to zero anywhere: each bound has a term for that ([`crate::bound::FLUSH`]).
 
+use crate::bound::Summation;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::ValueId;
@@ -165,6 +166,7 @@ fn plan() -> Plan {
         fused: vec![],
         not_fused_because: vec![],
         chosen_because: None,
+        summation: Summation::Plain,
         dispatches: vec![dispatch],
         outputs: vec![results.clone()],
         flops: 0,

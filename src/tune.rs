@@ -13,7 +13,7 @@ use crate::graph::{Graph, Node};
 use crate::ops::Op;
 use crate::ops::conv::choice::{self, FAMILIES, Problem};
 use crate::ops::epilogue::slot;
-use crate::plan::{Limits, Plan};
+use crate::plan::{Computation, Limits, Plan, Step};
 use crate::random::Random;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -188,8 +188,11 @@ fn measure(
     let (mut right, mut quarantined) = (Vec::new(), Vec::new());
     for name in candidates {
         let limits = Limits { conv_kernel: Some(name.as_str().into()), ..limits.clone() };
-        let session = plan(graph, &limits).and_then(|plan| gpu.load(&plan));
-        match session.and_then(|session| judge(session, graph, &inputs)) {
+        let judged = |plan: Plan| {
+            let computation = plan.steps.first().map(Step::computation).unwrap_or_default();
+            judge(gpu.load(&plan)?, &computation, graph, &inputs)
+        };
+        match plan(graph, &limits).and_then(judged) {
             Ok(session) => right.push((name, session)),
             // A device that is gone will not come back for the next candidate.
             Err(error) if gpu.is_lost() => return Err(error),
@@ -224,10 +227,10 @@ fn measure(
 }
 
 /// The session, where what it computes is within rounding of the reference.
-fn judge(session: Session, graph: &Graph, inputs: &[(&str, &Tensor)]) -> Result<Session> {
+fn judge(session: Session, how: &Computation, graph: &Graph, inputs: &[(&str, &Tensor)]) -> Result<Session> {
     let outputs = session.run(inputs)?;
     let mut comparison = Comparison::new(graph, inputs, Mode::EachLayer, Tolerance::RoundingBound);
-    let difference = comparison.layer(0, String::new(), outputs[0].1.clone())?.difference;
+    let difference = comparison.layer(0, how, outputs[0].1.clone())?.difference;
     match difference.verdict {
         Verdict::Mismatch => Err(Error::Device(format!(
             "computes another function: {} of {} elements, {:.3e} times the rounding bound",

@@ -3,6 +3,7 @@
 //! Roofline: an insightful visual performance model, CACM 52(4), 2009.
 
 use super::{Statistics, since};
+use crate::bound::Summation;
 use crate::error::Result;
 use crate::gpu::{Gpu, Session};
 use crate::kernels::{Kernel, Variant, WORKGROUP};
@@ -289,6 +290,7 @@ pub(super) fn session(
         fused: Vec::new(),
         not_fused_because: Vec::new(),
         chosen_because: None,
+        summation: Summation::Plain,
         dispatches: vec![dispatch.clone()],
         outputs: Vec::new(),
         flops: 0,

@@ -7,7 +7,7 @@ use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{self, Phase, Span, StepTime, Trace};
 use crate::graph::{Graph, Node};
-use crate::plan::{Plan, Step};
+use crate::plan::{Computation, Plan, Step};
 use crate::tensor::Tensor;
 use std::time::Instant;
 
@@ -20,16 +20,16 @@ pub struct Engine<'g> {
 enum Place<'g> {
     /// On the CPU executor.
     Cpu(cpu::Session<'g, f32>),
-    /// On a device: the session, and the node and the kernels of each step.
-    Gpu(Box<gpu::Session>, Vec<(usize, String)>),
+    /// On a device: the session, and the node and the computation of each step.
+    Gpu(Box<gpu::Session>, Vec<(usize, Computation)>),
 }
 
 /// One step that has just run.
 pub struct Ran<'a> {
     /// The node's index in the graph.
     pub node: usize,
-    /// The kernels that ran, or `cpu`.
-    pub kernels: &'a str,
+    /// How.
+    pub computation: &'a Computation,
     /// What it computed.
     pub outputs: Vec<Tensor>,
 }
@@ -54,7 +54,7 @@ impl<'g> Engine<'g> {
     pub fn with_plan(device: &Device, graph: &'g Graph, plan: Option<&Plan>) -> Result<Self> {
         let place = match (device, plan) {
             (Device::Gpu(gpu), Some(plan)) => {
-                let steps = plan.steps.iter().map(|step: &Step| (step.node, step.kernels())).collect();
+                let steps = plan.steps.iter().map(|step: &Step| (step.node, step.computation())).collect();
                 Place::Gpu(Box::new(gpu.load(plan)?), steps)
             }
             _ => Place::Cpu(cpu::Session::new(graph)),
@@ -100,14 +100,15 @@ impl<'g> Engine<'g> {
         match &self.place {
             Place::Cpu(session) => {
                 let mut nodes = 0..self.graph.nodes.len();
+                let on_cpu = Computation::on_cpu();
                 let mut observe = |_: &Node, outputs: &[Tensor]| {
-                    show(Ran { node: nodes.next().unwrap_or(0), kernels: "cpu", outputs: outputs.to_vec() })
+                    show(Ran { node: nodes.next().unwrap_or(0), computation: &on_cpu, outputs: outputs.to_vec() })
                 };
                 session.run_observed(inputs, &mut observe).map(drop)
             }
             Place::Gpu(session, steps) => session.run_stepwise(inputs, &mut |step, outputs| {
-                let (node, kernels) = &steps[step];
-                show(Ran { node: *node, kernels, outputs })
+                let (node, computation) = &steps[step];
+                show(Ran { node: *node, computation, outputs })
             }),
         }
     }

@@ -27,7 +27,7 @@ pub fn judge(
     let outcome = engine.run_stepwise(inputs, &mut |ran| {
         let output = ran.outputs.into_iter().next();
         let output = output.ok_or_else(|| Error::Internal("a layer without an output".into()))?;
-        stopped = each(comparison.layer(ran.node, ran.kernels.to_string(), output)?)? == Go::Stop;
+        stopped = each(comparison.layer(ran.node, ran.computation, output)?)? == Go::Stop;
         // Ends the run; it is no error.
         if stopped { Err(Error::Internal("stopped".into())) } else { Ok(()) }
     });

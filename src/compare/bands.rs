@@ -1,6 +1,7 @@
 //! Cuts a node into bands, each of which can be judged by itself: the reference and its bound are in f64, several times as
 //! large as what the device holds, and never needed whole.
 
+use crate::bound::Summation;
 use crate::graph::Node;
 use crate::ops::{Cut, Op};
 use crate::tensor::{Kind, TensorType};
@@ -48,7 +49,7 @@ impl Band {
 
 /// Bands that make up a node's output, in order, along the axis that takes the least memory; one where the node is small or
 /// can only be had whole.
-pub fn bands(node: &Node, inputs: &[Option<&TensorType>], output: &TensorType) -> Vec<Band> {
+pub fn bands(node: &Node, summation: Summation, inputs: &[Option<&TensorType>], output: &TensorType) -> Vec<Band> {
     let elements = |ty: &TensorType| ty.shape.iter().product::<usize>();
     let layer = inputs.iter().flatten().map(|ty| elements(ty)).sum::<usize>() + elements(output);
     let wanted = (layer / PART).max(SMALL);
@@ -61,7 +62,8 @@ pub fn bands(node: &Node, inputs: &[Option<&TensorType>], output: &TensorType) -
         let mut pieces = 1;
         while best.0 > wanted && pieces < size {
             pieces = (pieces * 2).min(size);
-            let Some(bands) = cut(node, inputs, axis, size, size.div_ceil(pieces)) else { break };
+            let Some(step) = node.op.step_of_bands(summation, axis, size.div_ceil(pieces)) else { break };
+            let Some(bands) = cut(node, inputs, axis, size, step) else { break };
             let most = bands.iter().map(|band| band.elements(inputs)).max().unwrap_or(0);
             let most = most + elements(output).div_ceil(size) * size.div_ceil(pieces);
             if most < best.0 {
@@ -105,7 +107,7 @@ mod tests {
         let node = Node::new("node", op, (0..inputs.len()).map(|id| Some(ValueId(id))).collect(), vec![ValueId(9)]);
         let elements = |shape: &[usize]| shape.iter().product::<usize>() as f64;
         let layer = inputs.iter().map(|shape| elements(shape)).sum::<f64>() + elements(&output.shape);
-        let bands = bands(&node, &types, &output);
+        let bands = bands(&node, Summation::Plain, &types, &output);
         let made = |band: &Band| match &band.taken {
             Some((axis, range)) => elements(&output.shape) / output.shape[*axis] as f64 * range.len() as f64,
             None => elements(&output.shape),

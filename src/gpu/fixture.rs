@@ -1,6 +1,7 @@
 //! Hand-made plans and one-line kernels: the device layer is tested without an importer, passes or real kernels.
 
 use super::{Choice, Gpu, Options};
+use crate::bound::Summation;
 use crate::graph::ValueId;
 use crate::kernels::{Kernel, Variant, WORKGROUP};
 use crate::plan::{Buffer, BufferId, Dispatch, Layout, Output, Plan, Port, Step, View};
@@ -124,6 +125,7 @@ fn step(kernel: &'static Kernel, name: &str, scale: f32, [from, to]: [usize; 2],
         fused: vec![],
         not_fused_because: vec![],
         chosen_because: None,
+        summation: Summation::Plain,
         dispatches: vec![dispatch],
         outputs: vec![port(name, to, len)],
         flops: len as u64,

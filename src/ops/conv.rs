@@ -9,17 +9,19 @@ mod row_major;
 mod stem;
 mod subgroup;
 mod text;
+mod winograd;
 
 pub use depthwise::CONV_DEPTHWISE;
 pub use gemm::{CONV_GEMM, CONV_JOIN};
 pub use row_major::{CONV_DIRECT, CONV_TILE};
 pub use stem::CONV_STEM;
 pub use subgroup::CONV_SUBGROUP;
+pub use winograd::{CONV_WINOGRAD, WINOGRAD_TILES};
 
 pub(crate) use row_major::loop_iterations;
 pub(super) use row_major::lower_slices;
 
-use super::epilogue::{parts, slot};
+use super::epilogue::{parts, rounding_of_products, slot};
 use super::finish::Finish;
 use super::pool::PoolParams;
 use super::window::Window;
@@ -102,6 +104,27 @@ impl Conv {
         Ok(ConvShape { batch, in_c, image: [h, w], out_c, out, groups: self.groups, window: self.window })
     }
 
+    /// How far rounding may take what `conv_winograd` computes; see [`crate::bound`].
+    pub(super) fn error_bound_by_winograd(
+        &self,
+        inputs: &Inputs<f64>,
+        errors: &[Option<&ArrayD<f64>>],
+    ) -> OpResult<ArrayD<f64>> {
+        let shape = self.shape_of(inputs)?;
+        let sums =
+            |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| im2col::conv(&shape, image, filters, finish);
+        self.epilogue.error_bound(inputs, errors, shape.output(), sums, winograd::rounding(&shape))
+    }
+
+    /// See [`crate::ops::Op::step_of_bands`]: rows of whole tiles, and rows of a pool's result not at all.
+    pub(super) fn step_of_bands_by_winograd(&self, axis: usize, step: usize) -> Option<usize> {
+        match axis {
+            0 | 1 => Some(step),
+            2 if self.epilogue.pool.is_none() => Some(step.next_multiple_of(winograd::TILE)),
+            _ => None,
+        }
+    }
+
     fn shape_of<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ConvShape> {
         let types: Vec<_> = inputs.iter().map(|input| input.map(Tensor::tensor_type)).collect();
         self.shape(&types.iter().map(Option::as_ref).collect::<Vec<_>>())
@@ -128,7 +151,7 @@ impl Operator for Conv {
         let shape = self.shape_of(inputs)?;
         let sums =
             |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| im2col::conv(&shape, image, filters, finish);
-        self.epilogue.error_bound(inputs, errors, shape.output(), shape.terms(), sums)
+        self.epilogue.error_bound(inputs, errors, shape.output(), sums, rounding_of_products(shape.terms(), sums))
     }
 
     fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {

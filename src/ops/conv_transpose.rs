@@ -1,7 +1,7 @@
 //! Transposed convolution: each input pixel spreads the kernel over the output.
 
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
-use super::epilogue::{Epilogue, parts, slot};
+use super::epilogue::{Epilogue, parts, rounding_of_products, slot};
 use super::finish::Finish;
 use super::window::{self, AutoPad, Pads, Window};
 use super::{Inputs, OpResult, Operator, Restricted, image_shape, invalid, line, volume};
@@ -186,7 +186,7 @@ impl Operator for ConvTranspose {
         let shape = self.shape_of(inputs)?;
         let sums =
             |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| conv_transpose(&shape, image, filters, finish);
-        self.epilogue.error_bound(inputs, errors, shape.output(), shape.terms(), sums)
+        self.epilogue.error_bound(inputs, errors, shape.output(), sums, rounding_of_products(shape.terms(), sums))
     }
 
     fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {

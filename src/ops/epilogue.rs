@@ -122,17 +122,15 @@ impl Epilogue {
         Ok(PerChannel { factor: map.factor, offset })
     }
 
-    /// Carries the errors of image and residual to what is stored, and adds the rounding of plain sums of so many products
-    /// and of all that follows. The magnitudes are the same sums of absolute values.
-    pub fn error_bound(
+    /// Carries the errors of image and residual to what is stored, and adds the rounding of the sums and of all that follows.
+    pub(super) fn error_bound(
         &self,
         inputs: &Inputs<f64>,
         errors: &[Option<&ArrayD<f64>>],
         shape: [usize; 4],
-        terms: usize,
-        sums: impl Fn(&[f64], &[f64], &Finish<'_, f64>) -> Vec<f64>,
+        sums: impl Sums,
+        rounding: Rounding<impl Sums>,
     ) -> OpResult<ArrayD<f64>> {
-        let absolute = |values: &[f64]| values.iter().map(|x| x.abs()).collect::<Vec<_>>();
         let [image, filters] =
             [slot::INPUT, slot::WEIGHT].map(|slot| required(inputs, slot)?.as_real().map_err(Problem::from));
         let [image, filters] = [row_major_slice(image?), row_major_slice(filters?)];
@@ -140,8 +138,7 @@ impl Epilogue {
         let residual = residual(inputs)?;
         let finish = self.finish(inputs, shape, residual.as_deref())?;
         let absolute_residual = residual.as_deref().map(absolute);
-        let magnitudes =
-            sums(&absolute(&image), &absolute_filters, &finish.of_magnitudes(absolute_residual.as_deref()));
+        let magnitudes = (rounding.magnitudes)(&image, &filters, &finish.of_magnitudes(absolute_residual.as_deref()));
         let given = row_major_slice(required(errors, slot::INPUT)?);
         // An exact image, as every one is where layers are judged on their own, carries nothing.
         let is_exact = given.iter().all(|&error| error == 0.0);
@@ -151,9 +148,9 @@ impl Epilogue {
             error.iter_mut().zip(residual_error).for_each(|(error, more)| *error += more);
         }
         // Beside the products: a batch normalization's factor in the filters, bias and residual.
-        let gamma = gamma(terms + 3);
+        let gamma = gamma(rounding.each + 3);
         let factor = largest(finish.channels.iter().map(|channel| &channel.factor)).max(1.0);
-        let flush = flush_of_products(terms + 2, [largest(image.iter()), largest(filters.iter()) * factor]);
+        let flush = flush_of_products(rounding.flushes + 2, [largest(image.iter()), largest(filters.iter()) * factor]);
         let mut values = sums(&image, &filters, &finish.before_activation());
         let planes = error.par_chunks_mut(finish.pixels.max(1)).zip(magnitudes.par_chunks(finish.pixels.max(1)));
         planes.zip(values.par_chunks_mut(finish.pixels.max(1))).enumerate().for_each(
@@ -174,6 +171,33 @@ impl Epilogue {
             None => Ok(error),
         }
     }
+}
+
+fn absolute(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|x| x.abs()).collect()
+}
+
+/// Makes finished sums of a convolution, all row-major: of an image and filters.
+pub(super) trait Sums: Fn(&[f64], &[f64], &Finish<'_, f64>) -> Vec<f64> {}
+
+impl<F: Fn(&[f64], &[f64], &Finish<'_, f64>) -> Vec<f64>> Sums for F {}
+
+/// How sums round.
+pub(super) struct Rounding<M> {
+    /// Roundings that each product takes part in, at most.
+    pub each: usize,
+    /// Products and partial sums that may be flushed to zero, each counted as often as what follows makes it larger.
+    pub flushes: usize,
+    /// How large the terms of the finished sums can be, of an image and filters.
+    pub magnitudes: M,
+}
+
+/// Plain sums of so many products: the magnitudes are the same sums of absolute values.
+pub(super) fn rounding_of_products(terms: usize, sums: impl Sums) -> Rounding<impl Sums> {
+    let magnitudes = move |image: &[f64], filters: &[f64], finish: &Finish<'_, f64>| {
+        sums(&absolute(image), &absolute(filters), finish)
+    };
+    Rounding { each: terms, flushes: terms, magnitudes }
 }
 
 /// The residual's elements, where there is one.

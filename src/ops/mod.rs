@@ -67,6 +67,7 @@ pub use softmax::Softmax;
 pub use transpose::Transpose;
 pub use unary::{Unary, UnaryFunction};
 
+use crate::bound::Summation;
 use crate::error::{Error, UnsupportedNode};
 use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType};
@@ -218,6 +219,30 @@ macro_rules! operators {
             ) -> OpResult<ArrayD<f64>> {
                 let bound = match self { $(Op::$operator(operator) => operator.error_bound(inputs, errors)?),* };
                 Ok(bound.mapv_into(no_bound_for_nan))
+            }
+
+            /// The same where sums were formed in a certain way.
+            pub fn error_bound_of(
+                &self,
+                summation: Summation,
+                inputs: &Inputs<f64>,
+                errors: &[Option<&ArrayD<f64>>],
+            ) -> OpResult<ArrayD<f64>> {
+                match (summation, self) {
+                    (Summation::Winograd, Op::Conv(conv)) => {
+                        Ok(conv.error_bound_by_winograd(inputs, errors)?.mapv_into(no_bound_for_nan))
+                    }
+                    _ => self.error_bound(inputs, errors),
+                }
+            }
+
+            /// The step nearest to one in which indices along an output's axis can be taken without a change of what rounding may
+            /// do; none where there is no such step.
+            pub fn step_of_bands(&self, summation: Summation, axis: usize, step: usize) -> Option<usize> {
+                match (summation, self) {
+                    (Summation::Winograd, Op::Conv(conv)) => conv.step_of_bands_by_winograd(axis, step),
+                    _ => Some(step),
+                }
             }
 
             /// See [`Operator::lower`].

@@ -3,6 +3,7 @@
 use super::layout::{self, Layout};
 use super::numbers;
 use super::{Buffer, BufferId, Dispatch, Limits, Output, Plan, Port, Step, View};
+use crate::bound::Summation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Kernel, Part, Variant, WORKGROUP};
@@ -69,6 +70,8 @@ pub struct Lowering<'a> {
     dispatches: Vec<Dispatch>,
     /// Why this step's kernel was chosen.
     because: Option<String>,
+    /// How this step forms its sums.
+    summation: Summation,
 }
 
 impl<'a> Lowering<'a> {
@@ -84,6 +87,7 @@ impl<'a> Lowering<'a> {
             node: None,
             dispatches: Vec::new(),
             because: None,
+            summation: Summation::default(),
         }
     }
 
@@ -112,6 +116,7 @@ impl<'a> Lowering<'a> {
             fused: node.fused.clone(),
             not_fused_because: node.not_fused_because.clone(),
             chosen_because: self.because.take(),
+            summation: std::mem::take(&mut self.summation),
             dispatches,
             outputs,
             flops: node.op.flops(&types, &output_types),
@@ -156,6 +161,11 @@ impl<'a> Lowering<'a> {
     /// The device's limits.
     pub fn limits(&self) -> &'a Limits {
         self.limits
+    }
+
+    /// Says how the step forms its sums, where not plainly.
+    pub fn sums_by(&mut self, summation: Summation) {
+        self.summation = summation;
     }
 
     /// Says why the step's kernel was chosen.

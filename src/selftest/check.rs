@@ -2,6 +2,7 @@
 
 use super::network::{Network, Numbers};
 use crate::bound::FLUSH;
+use crate::bound::Summation;
 use crate::compare::{Comparison, Layer, Mode, Tolerance, Verdict, difference};
 use crate::cpu;
 use crate::error::{Error, Result};
@@ -9,7 +10,7 @@ use crate::gpu::{Gpu, Session};
 use crate::graph::Graph;
 use crate::onnx::{Bindings, Model};
 use crate::passes::{Fusion, optimize};
-use crate::plan::{Limits, Output, Plan, plan};
+use crate::plan::{Computation, Limits, Output, Plan, plan};
 use crate::tensor::Tensor;
 use ndarray::Axis;
 use serde::Serialize;
@@ -179,10 +180,11 @@ impl<'n> Case<'n> {
             (&self.fused, Witness::CpuFused, Witness::DeviceFused),
         ] {
             *witness = on_cpu;
-            self.judge(graph, &given, on_cpu, &mut |show| {
+            self.judge(graph, self.tolerance, &given, on_cpu, &mut |show| {
                 let mut node = 0..;
                 let session = cpu::Session::<f32>::new(graph);
-                session.run_observed(&given, &mut |_, outputs| show(node.next().unwrap_or(0), "cpu", outputs))
+                let on_cpu = Computation::on_cpu();
+                session.run_observed(&given, &mut |_, outputs| show(node.next().unwrap_or(0), &on_cpu, outputs))
             })?;
             let Some(gpu) = subject.gpu else { continue };
             *witness = on_device;
@@ -191,7 +193,9 @@ impl<'n> Case<'n> {
                 *variants.entry(dispatch.variant.to_string()).or_insert(0) += 1;
             }
             let session = gpu.load(&plan).at(on_device)?;
-            let first = self.judge(graph, &given, on_device, &mut |show| stepwise(&session, &plan, &given, show))?;
+            let tolerance = self.tolerance_of(&plan);
+            let on_device_by = &mut |show: &mut Show<'_>| stepwise(&session, &plan, &given, show);
+            let first = self.judge(graph, tolerance, &given, on_device, on_device_by)?;
             *witness = Witness::SecondRun;
             let again = session.poison().and_then(|()| session.run(&given)).at(Witness::SecondRun)?;
             if let Some(name) = first_unlike(&first, &again) {
@@ -206,14 +210,27 @@ impl<'n> Case<'n> {
         Ok(variants)
     }
 
+    /// Transformed tiles hold no whole numbers, whatever the network computes with.
+    fn tolerance_of(&self, plan: &Plan) -> Tolerance {
+        let is_plain = plan.steps.iter().all(|step| step.summation == Summation::Plain);
+        if is_plain { self.tolerance } else { Tolerance::RoundingBound }
+    }
+
     /// Judges each layer by itself, and by the bound that has accumulated from the inputs on; gives the outputs.
-    fn judge(&self, graph: &Graph, given: &[(&str, &Tensor)], witness: Witness, run: &mut Run<'_>) -> Checked<Named> {
-        let comparison = |mode| Comparison::new(graph, given, mode, self.tolerance);
+    fn judge(
+        &self,
+        graph: &Graph,
+        tolerance: Tolerance,
+        given: &[(&str, &Tensor)],
+        witness: Witness,
+        run: &mut Run<'_>,
+    ) -> Checked<Named> {
+        let comparison = |mode| Comparison::new(graph, given, mode, tolerance);
         let mut comparisons = vec![comparison(Mode::EachLayer), comparison(Mode::Cumulative)];
         let mut wrong: Option<Layer> = None;
-        let outputs = run(&mut |index, kernel, outputs| {
+        let outputs = run(&mut |index, computation, outputs| {
             for comparison in &mut comparisons {
-                let layer = comparison.layer(index, kernel.to_string(), outputs[0].clone())?;
+                let layer = comparison.layer(index, computation, outputs[0].clone())?;
                 if layer.difference.verdict == Verdict::Mismatch && wrong.is_none() {
                     wrong = Some(layer);
                 }
@@ -267,14 +284,15 @@ impl<'n> Case<'n> {
                 }
             }
             let Some((session, plan)) = &plan else { continue };
-            self.judge(&fused, &given, witness, &mut |show| stepwise(session, plan, &given, show))?;
+            let tolerance = self.tolerance_of(plan);
+            self.judge(&fused, tolerance, &given, witness, &mut |show| stepwise(session, plan, &given, show))?;
         }
         Ok(())
     }
 }
 
-/// Shows each layer's outputs, by its node's index and the kernels that computed it.
-type Show<'a> = dyn FnMut(usize, &str, &[Tensor]) -> Result<()> + 'a;
+/// Shows each layer's outputs, by its node's index and how it was computed.
+type Show<'a> = dyn FnMut(usize, &Computation, &[Tensor]) -> Result<()> + 'a;
 
 /// Runs a network and gives its outputs.
 type Run<'a> = dyn FnMut(&mut Show<'_>) -> Result<Named> + 'a;
@@ -287,7 +305,7 @@ fn stepwise(session: &Session, plan: &Plan, given: &[(&str, &Tensor)], show: &mu
     session.poison()?;
     session.run_stepwise(given, &mut |index, outputs| {
         let step = &plan.steps[index];
-        show(step.node, &step.kernels(), &outputs)?;
+        show(step.node, &step.computation(), &outputs)?;
         let named = step.outputs.iter().map(|port| port.name.clone()).zip(outputs);
         results.extend(named.filter(|(name, _)| is_output(name)));
         Ok(())

@@ -242,7 +242,7 @@ fn accept(least: usize, named: &str) -> (BTreeMap<String, Record>, Vec<String>) 
             let result = gpu().load(&plan).and_then(|session| session.run(&case.fed()));
             let result = &result.unwrap_or_else(|error| panic!("{error}"))[0].1;
             let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
-            let difference = comparison.layer(0, String::new(), result.clone()).unwrap().difference;
+            let difference = comparison.layer(0, &plan.steps[0].computation(), result.clone()).unwrap().difference;
             if difference.mismatched > 0 {
                 let (ratio, at) = (difference.bound_ratio, &difference.worst_index);
                 let op = &case.graph.nodes[0];

@@ -10,6 +10,7 @@ use reluctor::ops::epilogue::slot;
 use reluctor::ops::slice::Range;
 use reluctor::ops::window::Window;
 use reluctor::ops::*;
+use reluctor::plan::Computation;
 use reluctor::tensor::Tensor;
 
 /// The elements that give away `mutant` when it runs in place of `case`.
@@ -202,7 +203,7 @@ fn verdicts(case: &Case, mutant: &Case, mode: Mode) -> Vec<Verdict> {
     let mut comparison = Comparison::new(&case.graph, &case.fed(), mode, Tolerance::RoundingBound);
     let mut verdicts = Vec::new();
     let mut observe = |step: usize, outputs: Vec<Tensor>| {
-        verdicts.push(comparison.layer(step, String::new(), outputs[0].clone())?.difference.verdict);
+        verdicts.push(comparison.layer(step, &Computation::default(), outputs[0].clone())?.difference.verdict);
         Ok(())
     };
     gpu().load(&planned(mutant)).unwrap().run_stepwise(&case.fed(), &mut observe).unwrap();

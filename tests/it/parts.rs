@@ -9,6 +9,7 @@ use reluctor::ops::pool::{Pool, PoolKind};
 use reluctor::ops::window::{Pads, Window};
 use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction, Conv, Epilogue, Op};
 use reluctor::passes::{Fusion, optimize};
+use reluctor::plan::Computation;
 use reluctor::tensor::Tensor;
 
 /// conv with bias, batch normalization, residual, relu, pool: one step once it is fused.
@@ -38,7 +39,7 @@ fn judged(graph: &Graph, inputs: &[(&str, &Tensor)], spoil: &dyn Fn(&mut Op)) ->
     let mut comparison = Comparison::new(graph, inputs, Mode::EachLayer, Tolerance::RoundingBound);
     let (mut layers, mut nodes) = (Vec::new(), 0..);
     let mut observe = |_: &_, outputs: &[Tensor]| {
-        layers.push(comparison.layer(nodes.next().unwrap_or(0), String::new(), outputs[0].clone())?);
+        layers.push(comparison.layer(nodes.next().unwrap_or(0), &Computation::default(), outputs[0].clone())?);
         Ok(())
     };
     cpu::Session::<f32>::new(&wrong).run_observed(inputs, &mut observe)?;

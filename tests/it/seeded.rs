@@ -125,7 +125,9 @@ fn pool(kernel: &str, seed: Seed) -> Option<Pool> {
 /// The faults of pools in the dispatch of their convolution that a kernel has.
 fn in_place(kernel: &str) -> &'static [Seed] {
     match kernel {
-        "conv_subgroup" | "conv_depthwise" | "conv_gemm" => &[WindowOffByOneInPlace, MeanWindowOffByOneInPlace],
+        "conv_subgroup" | "conv_depthwise" | "conv_gemm" | "conv_winograd" => {
+            &[WindowOffByOneInPlace, MeanWindowOffByOneInPlace]
+        }
         "conv_stem" => &[WindowOffByOneInPlace],
         _ => &[],
     }
@@ -150,6 +152,11 @@ fn case(kernel: &str, seed: Seed) -> Case {
         }
         "conv_tile" | "conv_subgroup" | "conv_stem" | "conv_gemm" => {
             conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue))
+        }
+        // Six channels: behind the last one of the first four there are two more.
+        "conv_winograd" | "winograd_tiles" => {
+            let window = window([3, 3], [1, 1], [1, 1], [1; 4]);
+            conv(&mut build, 6, [7, 6, 3, 3], ConvShape { in_c: 6, window, ..three }.conv(epilogue))
         }
         // Two splits, the second one shorter.
         "conv_join" => conv(&mut build, 10, [7, 10, 3, 3], ConvShape { in_c: 10, ..three }.conv(epilogue)),
@@ -184,7 +191,8 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
     let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
     let mut worst = Verdict::Identical;
     let mut judge = |step: usize, outputs: Vec<Tensor>| {
-        let layer = comparison.layer(plan.steps[step].node, String::new(), outputs[0].clone())?;
+        let planned = &plan.steps[step];
+        let layer = comparison.layer(planned.node, &planned.computation(), outputs[0].clone())?;
         worst = worst.max(layer.difference.verdict);
         Ok(())
     };
@@ -198,7 +206,8 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
         "conv_subgroup" if in_place(kernel).contains(&seed) => Some("conv_subgroup strip_4x8 pooled"),
         "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise pooled"),
         "conv_stem" if in_place(kernel).contains(&seed) => Some("conv_stem row_3s2_max3s2"),
-        "conv_subgroup" | "conv_stem" => Some(kernel),
+        "conv_subgroup" | "conv_stem" | "conv_winograd" => Some(kernel),
+        "winograd_tiles" => Some("conv_winograd"),
         "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),

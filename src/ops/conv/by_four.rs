@@ -3,9 +3,9 @@
 use super::choice::Pooling;
 use super::{ConvParams, ConvShape};
 use crate::kernels::Part;
-use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::ops::pool::PoolParams;
+use crate::ops::{Activation, OpResult};
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Lowering, View};
 use rayon::prelude::*;
@@ -23,10 +23,17 @@ pub(super) struct Bound {
     pub(super) output: View,
     pub(super) input: View,
     residual: Vec<View>,
+    has_residual: bool,
     pool: PoolParams,
 }
 
 impl Bound {
+    /// Sums as they are, from one place to another.
+    pub(super) fn plain(input: View, output: View) -> Self {
+        let parts = parts::by_four(&Activation::Identity, false);
+        Bound { parts, output, input, residual: Vec::new(), has_residual: false, pool: PoolParams::default() }
+    }
+
     /// Bindings 2 and up.
     pub(super) fn inputs(&self, weights: View) -> Vec<View> {
         [self.input, weights].into_iter().chain(self.residual.iter().copied()).collect()
@@ -53,6 +60,7 @@ impl Bound {
             count: shape.batch as u32,
             bias_at: (weights / CHANNELS) as u32,
             slope_at: ((weights + padded) / CHANNELS) as u32,
+            has_residual: self.has_residual.into(),
             ..ConvParams::new(shape, &Epilogue { pool: None, ..epilogue.clone() }, channels)
         }
     }
@@ -71,19 +79,20 @@ pub(super) fn with_pool(
     let input = node.input_as(slot::INPUT, image)?;
     let (mut parts, residual) = epilogue.by_four_parts(node)?;
     let stored = node.output_as(0, Layout::ByFour)?;
-    let unpooled =
-        |output| Bound { parts: parts.clone(), output, input, residual: residual.clone(), pool: PoolParams::default() };
+    let has_residual = !residual.is_empty();
+    let bound = |parts, output, pool| Bound { parts, output, input, residual: residual.clone(), has_residual, pool };
+    let unpooled = |parts: &Vec<Part>, output| bound(parts.clone(), output, PoolParams::default());
     match (&epilogue.pool, pooling) {
-        (None, _) => convolve(node, &unpooled(stored)),
+        (None, _) => convolve(node, &unpooled(&parts, stored)),
         (Some(pool), Pooling::Behind) => {
             let sums = node.scratch("before the pool", Layout::ByFour.len(&shape.output()))?;
-            convolve(node, &unpooled(sums))?;
+            convolve(node, &unpooled(&parts, sums))?;
             pool.lower_by_four(node, shape.out, [stored, sums])
         }
         (Some(pool), Pooling::InPlace) => {
             parts.extend([parts::POOLED_BY_FOUR, pool.part_by_four()]);
             let pool = PoolParams::new(Some(pool), shape.out);
-            convolve(node, &Bound { parts, output: stored, input, residual, pool })
+            convolve(node, &bound(parts, stored, pool))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which kernel computes a convolution, with which tile: the one place where this is decided.
 
-use super::{ConvShape, depthwise, gemm, row_major, stem, subgroup};
+use super::{ConvShape, depthwise, gemm, row_major, stem, subgroup, winograd};
 use crate::kernels::Kernel;
 use crate::ops::epilogue::{Epilogue, parts};
 use crate::ops::window::{Pads, Window};
@@ -125,6 +125,8 @@ pub struct Family {
     pub kernel: &'static Kernel,
     /// Why devices of this kind should not use it, where another one fits.
     suits: fn(&Limits) -> Result<(), &'static str>,
+    /// Why it should not compute this convolution, where it could and suits the device.
+    pays: fn(&Problem<'_>) -> Result<(), String>,
     /// Its candidates, or why it cannot compute this convolution.
     candidates: fn(&Problem<'_>) -> Result<Vec<Candidate>, String>,
 }
@@ -136,16 +138,23 @@ impl Family {
     }
 }
 
+const ALWAYS: fn(&Problem<'_>) -> Result<(), String> = |_| Ok(());
 const EVERY_DEVICE: fn(&Limits) -> Result<(), &'static str> = |_| Ok(());
 
 /// Every family, the most wanted first. The last one fits every convolution.
-pub static FAMILIES: [Family; 6] = [
-    Family { kernel: &super::CONV_DEPTHWISE, suits: among_its_kind, candidates: depthwise::candidates },
-    Family { kernel: &super::CONV_STEM, suits: loads_cost_most, candidates: stem::candidates },
-    Family { kernel: &super::CONV_SUBGROUP, suits: loads_cost_most, candidates: subgroup::candidates },
-    Family { kernel: &super::CONV_GEMM, suits: has_workgroup_memory, candidates: gemm::candidates },
-    Family { kernel: &super::CONV_TILE, suits: EVERY_DEVICE, candidates: row_major::tile_candidates },
-    Family { kernel: &super::CONV_DIRECT, suits: EVERY_DEVICE, candidates: row_major::direct_candidates },
+pub static FAMILIES: [Family; 7] = [
+    Family { kernel: &super::CONV_DEPTHWISE, suits: among_its_kind, pays: ALWAYS, candidates: depthwise::candidates },
+    Family { kernel: &super::CONV_STEM, suits: loads_cost_most, pays: ALWAYS, candidates: stem::candidates },
+    Family {
+        kernel: &super::CONV_WINOGRAD,
+        suits: EVERY_DEVICE,
+        pays: winograd::pays,
+        candidates: winograd::candidates,
+    },
+    Family { kernel: &super::CONV_SUBGROUP, suits: loads_cost_most, pays: ALWAYS, candidates: subgroup::candidates },
+    Family { kernel: &super::CONV_GEMM, suits: has_workgroup_memory, pays: ALWAYS, candidates: gemm::candidates },
+    Family { kernel: &super::CONV_TILE, suits: EVERY_DEVICE, pays: ALWAYS, candidates: row_major::tile_candidates },
+    Family { kernel: &super::CONV_DIRECT, suits: EVERY_DEVICE, pays: ALWAYS, candidates: row_major::direct_candidates },
 ];
 
 fn loads_cost_most(limits: &Limits) -> Result<(), &'static str> {
@@ -212,7 +221,8 @@ pub fn worth_a_try(problem: &Problem<'_>) -> Vec<String> {
 fn by_rule(problem: &Problem<'_>, families: &[Family], mut passed_over: Vec<String>) -> Choice {
     for family in families {
         let suits = (family.suits)(problem.limits).map_err(str::to_string);
-        match suits.and_then(|()| (family.candidates)(problem)) {
+        let fits = suits.and_then(|()| (family.candidates)(problem));
+        match fits.and_then(|candidates| (family.pays)(problem).map(|()| candidates)) {
             Ok(candidates) => {
                 let count = candidates.len();
                 let candidate = cheapest(candidates).expect("a family that fits has a candidate");
@@ -319,6 +329,22 @@ mod tests {
         assert_eq!(name(&four_lanes, 1), "conv_tile");
         assert_eq!([&Limits::default(), &software].map(|limits| name(limits, 64)), ["conv_depthwise"; 2]);
         assert_eq!(name(&four_lanes, 64), "conv_direct");
+    }
+
+    #[test]
+    fn tiles_are_transformed_where_that_pays() {
+        let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        let name = |channels: usize, image: usize, limits: &Limits| {
+            let shape = ConvShape { out_c: channels, ..shape(channels, image, 1) };
+            let epilogue = Epilogue::default();
+            choose(&Problem { shape: &shape, epilogue: &epilogue, residual: false, limits }).candidate.name
+        };
+        assert_eq!(name(256, 28, &software), "conv_winograd strip_7x16");
+        assert!(name(32, 112, &software).starts_with("conv_subgroup"), "the transforms cost more than the products");
+        assert!(name(512, 7, &software).starts_with("conv_subgroup"), "too few tiles for a strip");
+        assert!(name(256, 28, &Limits::default()).starts_with("conv_gemm"), "not measured");
+        let forced = Limits { conv_kernel: Some("conv_winograd".into()), ..Limits::default() };
+        assert!(name(256, 28, &forced).starts_with("conv_winograd conv_gemm"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod tile;
 
+use super::by_four::Bound;
 use super::choice::{Candidate, Pooling, Problem};
 use super::text::grid;
 use super::{ConvParams, ConvShape, by_four};
@@ -20,7 +21,7 @@ const SPLITS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// A tile for one convolution, and among how many workgroups each sum is split.
 #[derive(Debug, Clone, Copy)]
-struct Tiling {
+pub(super) struct Tiling {
     tile: Tile,
     /// Blocks of 4 input channels that each split sums; the last one may sum fewer.
     blocks_per_split: usize,
@@ -34,7 +35,7 @@ impl Tiling {
         Tiling { tile, blocks_per_split, splits: blocks.div_ceil(blocks_per_split) }
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let splits = if self.splits > 1 { format!(" split {}", self.splits) } else { String::new() };
         format!("{} {}{splits}", CONV_GEMM.name, self.tile.name())
     }
@@ -212,9 +213,32 @@ fn lower(
     })
 }
 
+/// The tile that costs least for sums that are not split.
+pub(super) fn cheapest_tiling(shape: &ConvShape, limits: &Limits) -> Option<Tiling> {
+    let tilings = TILES.iter().map(|tile| Tiling::new(*tile, 1, shape));
+    let fits = tilings.filter(|tiling| tiling.fits(shape, limits, true));
+    fits.min_by(|a, b| a.cost(shape).total_cmp(&b.cost(shape)))
+}
+
+/// Appends the dispatch of plain sums of packed weights that fit one binding.
+pub(super) fn multiply(
+    node: &mut Lowering<'_>,
+    shape: &ConvShape,
+    tiling: Tiling,
+    packed: View,
+    bound: &Bound,
+) -> OpResult<()> {
+    let weights = node.count(packed) as usize - 2 * shape.out_c;
+    let params = bound.params(shape, &Epilogue::default(), 0..shape.out_c, weights, shape.out_c);
+    let params = ConvParams { ic_end: (tiling.blocks_per_split * CHANNELS) as u32, ..params };
+    let parts = [&bound.parts[..], &[STORE_EACH, PIXELS_EACH, tiling.tile.part()]].concat();
+    let groups = tiling.groups(shape, shape.out_c) as u32;
+    node.dispatch_groups(&CONV_GEMM, parts, groups, params, bound.output, &bound.inputs(packed))
+}
+
 /// Filters in the order in which the tile reads them, `[group][oc / tile][split][product / 4][4 ic][tile]`, the products
 /// numbered `[ky][kx][ic / 4]`; then biases and slopes. Zeros behind the last channels and products.
-fn pack(
+pub(super) fn pack(
     node: &mut Lowering<'_>,
     shape: &ConvShape,
     folded: &Folded,

@@ -1,13 +1,14 @@
 //! `conv_subgroup`: the convolution for adapters whose loads cost far more than their arithmetic.
 
+use super::by_four::Bound;
 use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
 use super::text::{Text, chosen, grid};
-use super::{ConvParams, ConvShape, by_four};
+use super::{ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
 use crate::plan::layout::{CHANNELS, Layout};
-use crate::plan::{Folded, Lowering, View};
+use crate::plan::{Folded, Limits, Lowering, View};
 use crate::tensor::row_major_slice;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -37,14 +38,16 @@ const fn tile(taps: usize, pixels: usize, channels: usize) -> Tile {
 pub static TILES: [Tile; 5] = [tile(3, 7, 16), tile(3, 8, 16), tile(1, 7, 16), tile(1, 8, 16), tile(1, 4, 8)];
 
 impl Tile {
-    /// Whether its strips fit the convolution at all.
-    pub fn fits(&self, shape: &ConvShape) -> bool {
+    /// Whether its strips fit the convolution, its loops and weights the device.
+    pub fn fits(&self, shape: &ConvShape, limits: &Limits) -> bool {
         let window = &shape.window;
         let row = self.taps == 1 || (self.taps == window.kernel[1] && window.stride[1] == 1 && window.dilation[1] == 1);
         let groups = shape.groups == 1
             || (shape.in_c / shape.groups).is_multiple_of(4)
                 && (shape.out_c / shape.groups).is_multiple_of(self.channels);
         row && groups
+            && self.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
+            && limits.filters_per_binding(by_four::padded_row(shape)) >= self.channels
     }
 
     /// What a product of the unpooled result costs with its share of the loads and of the arithmetic that is not stored, in
@@ -114,11 +117,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if shape.is_empty() {
         return Err("there is nothing to compute".to_string());
     }
-    let fits = |tile: &Tile, shape: &ConvShape| {
-        tile.fits(shape)
-            && tile.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
-            && limits.filters_per_binding(by_four::padded_row(shape)) >= tile.channels
-    };
     let candidate = |tile: Tile, pooling: Pooling, computed: ConvShape, cost: f64| {
         let name = pooling.named(format!("{} {}", CONV_SUBGROUP.name, tile.part().name));
         Candidate::new(name, cost, pooling, move |node, shape, epilogue| {
@@ -127,13 +125,13 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     };
     let flat = shape.flattened();
     let behind = problem.pool_behind();
-    let tiles = TILES.iter().filter(|tile| fits(tile, &flat));
+    let tiles = TILES.iter().filter(|tile| tile.fits(&flat, limits));
     let cost = |tile: &Tile| tile.another_pipeline() * tile.cost(&flat) + behind;
     let mut candidates: Vec<Candidate> =
         tiles.map(|tile| candidate(*tile, Pooling::Behind, flat, cost(tile))).collect();
     if let Some(quartered) = problem.quartered() {
         let pixels = |shape: &ConvShape| (shape.out[0] * shape.out[1]) as f64;
-        let tiles = TILES.iter().filter(|tile| tile.pools() && fits(tile, &quartered));
+        let tiles = TILES.iter().filter(|tile| tile.pools() && tile.fits(&quartered, limits));
         let cost = |tile: &Tile| tile.cost(&quartered) * pixels(&quartered) / pixels(shape);
         candidates.extend(tiles.map(|tile| candidate(*tile, Pooling::InPlace, quartered, cost(tile))));
     }
@@ -164,7 +162,6 @@ fn lower(
             let padded = channels.len().next_multiple_of(tile.channels);
             let weights = node.count(packed) as usize - 2 * padded;
             let params = bound.params(shape, epilogue, channels.clone(), weights, padded);
-            let params = ConvParams { has_residual: node.has_input(slot::RESIDUAL).into(), ..params };
             let groups = tile.groups(computed, channels.len()) as u32;
             let inputs = bound.inputs(packed);
             node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
@@ -173,9 +170,30 @@ fn lower(
     })
 }
 
+/// The tile that costs least where nothing is pooled.
+pub(super) fn cheapest_tile(shape: &ConvShape, limits: &Limits) -> Option<Tile> {
+    let fits = TILES.iter().filter(|tile| tile.fits(shape, limits));
+    fits.min_by(|a, b| a.cost(shape).total_cmp(&b.cost(shape))).copied()
+}
+
+/// Appends the dispatch of plain sums of packed weights that fit one binding.
+pub(super) fn multiply(
+    node: &mut Lowering<'_>,
+    shape: &ConvShape,
+    tile: Tile,
+    packed: View,
+    bound: &Bound,
+) -> OpResult<()> {
+    let weights = node.count(packed) as usize - 2 * shape.out_c;
+    let params = bound.params(shape, &Epilogue::default(), 0..shape.out_c, weights, shape.out_c);
+    let parts = [&bound.parts[..], &[parts::STRIPS_EACH, tile.part()]].concat();
+    let groups = tile.groups(shape, shape.out_c) as u32;
+    node.dispatch_groups(&CONV_SUBGROUP, parts, groups, params, bound.output, &bound.inputs(packed))
+}
+
 /// Filters in the order in which the tile reads them, `[block][ky][kx / taps][ic / 4][kx % taps][oc][4 ic]`, then biases and
 /// slopes; zeros behind the last channels.
-fn pack(
+pub(super) fn pack(
     node: &mut Lowering<'_>,
     shape: &ConvShape,
     folded: &Folded,

@@ -44,6 +44,8 @@ pub(in crate::ops) const INCLUDES_TILE: [Part; 5] = [
 /// The same for images that lie by four channels.
 pub(in crate::ops) const INCLUDES_BY_FOUR: [Part; 5] =
     [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR];
+/// What takes tiles of an image by four channels apart.
+pub(in crate::ops) const INCLUDES_TILES: [Part; 3] = [pool::POOL_PARAMS, CONV_PARAMS, IMAGE_BY_FOUR];
 /// The same for strips of pixels.
 pub(in crate::ops) const INCLUDES_STRIPS: [Part; 6] =
     [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR, STRIPS];

@@ -54,6 +54,12 @@ pub fn cases() -> Vec<Limited> {
     cases.extend(gemm_tiles().map(|tile| every_shape(Direction::Forward, only(&format!("{tile} split 2")))));
     cases.push(every_shape(Direction::Forward, software()));
     cases.push(every_shape(Direction::Forward, Limits::default()));
+    for limits in [only("conv_winograd"), Limits { conv_kernel: Some("conv_winograd".into()), ..software() }] {
+        let each = |residual| every_activation_by_four(tiles(), Store::Each, residual, limits.clone());
+        cases.extend([false, true].map(each));
+        cases.push(every_shape(Direction::Forward, limits.clone()));
+        cases.push(every_activation_by_four(many_tiles(), Store::Each, true, limits));
+    }
     cases.extend(pooled_in_place());
     cases.extend(stems());
     cases.push(layouts());
@@ -113,6 +119,7 @@ fn pooled_in_place() -> Vec<Limited> {
     };
     let mut kernels: Vec<_> = of_strips.into_iter().map(|name| (name.clone(), shape(&name))).collect();
     kernels.push(("conv_depthwise pooled".into(), ConvShape { image: [10, 21], ..depthwise() }));
+    kernels.push(("conv_winograd".into(), tiles()));
     kernels.extend(gemm_tiles().map(|tile| (format!("{tile} pooled"), ConvShape { image: [15, 19], ..products() })));
     let mut cases = Vec::new();
     for (name, shape) in &kernels {
@@ -177,6 +184,17 @@ fn gemm_tiles() -> impl Iterator<Item = String> {
 fn products() -> ConvShape {
     let window = window([3, 2], [2, 1], [1, 2], [1, 2, 0, 1]);
     ConvShape { batch: 2, in_c: 9, out_c: 35, groups: 1, image: [7, 9], window }
+}
+
+/// Tiles of 4x4 that hang over the result's end, as their channels do over the last four.
+fn tiles() -> ConvShape {
+    let window = window([3, 3], [1, 1], [1, 1], [0, 1, 2, 1]);
+    ConvShape { batch: 2, in_c: 5, out_c: 30, groups: 1, image: [9, 11], window }
+}
+
+/// More of them than go through the dispatches at a time.
+fn many_tiles() -> ConvShape {
+    ConvShape { batch: 1, in_c: 2, out_c: 3, image: [131, 130], ..tiles() }
 }
 
 /// Images that are wanted row-major and by four channels in turn.

@@ -18,6 +18,8 @@ pub fn rows() -> Vec<Row> {
     rows.extend(in_place("conv_gemm", "* 2u + place / 2u", "* 2u + place % 2u"));
     rows.extend(gemm("conv_join"));
     rows.extend(join("conv_join"));
+    rows.extend(winograd("conv_winograd"));
+    rows.extend(winograd_tiles("winograd_tiles"));
     rows
 }
 
@@ -119,6 +121,29 @@ fn gemm(kernel: &'static str) -> Vec<Row> {
     rows.push(row(kernel, TailDropped, "(taps * in_blocks + SLAB - 1u)", "(taps * in_blocks)"));
     rows.push(row(kernel, ItemReadsAnother, "at.n * ((p.in_c + 3u) / 4u)", "min(at.n, 1u) * ((p.in_c + 3u) / 4u)"));
     rows
+}
+
+fn winograd(kernel: &'static str) -> Vec<Row> {
+    let another = "row_of(index - select(0u, tiles_across() * tiles_down(), n == 2u), points)";
+    let mut rows = by_four(kernel).to_vec();
+    rows.push(row(kernel, TapShifted, "input[at + 3u * points]", "input[at + 4u * points]"));
+    rows.push(row(kernel, TailDropped, "(block >= (p.out_c + 3u) / 4u)", "(block >= p.out_c / 4u)"));
+    rows.push(row(kernel, ItemReadsAnother, "row_of(index, points)", another));
+    rows.extend(in_place(kernel, "oy + 2u, ox)", "oy + 1u, ox)"));
+    rows.extend(in_place(kernel, "left.at_2, right.at_2, left.at_3", "left.at_2, right.at_1, left.at_3"));
+    rows
+}
+
+fn winograd_tiles(kernel: &'static str) -> [Row; 6] {
+    let load = "input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))]";
+    [
+        row(kernel, TapShifted, "pixel(row, iy, ix + 3)", "pixel(row, iy, ix + 2)"),
+        row(kernel, TailDropped, "let blocks = (p.in_c + 3u) / 4u;", "let blocks = p.in_c / 4u;"),
+        row(kernel, TailDropped, "ix < i32(p.in_w);", "ix < i32(p.in_w) - 1;"),
+        row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"),
+        row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float({load}.xy)).xyxy")),
+        stale(kernel, ZEROS, "output[at]", "v.at_0"),
+    ]
 }
 
 fn join(kernel: &'static str) -> [Row; 2] {
