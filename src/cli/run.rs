@@ -5,7 +5,7 @@ use super::batches::{Named, Request};
 use super::bind::{Bound, bind};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
-use super::engine::Engine;
+use super::engine::borrowed;
 use super::fault_args::FaultArgs;
 use super::fusion_args::FusionArgs;
 use super::input_args::{Album, InputArgs, album};
@@ -19,6 +19,9 @@ use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::graph::Graph;
+use crate::onnx::Model;
+use crate::passes::Fusion;
+use crate::session::{Options, Session};
 use crate::tensor::row_major_slice;
 use clap::Args;
 use std::borrow::Cow;
@@ -75,19 +78,19 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     let (mut job, device) = Job::load(args, &mut timing, console)?;
     let device = job.tune(args, device, console)?;
     let start = Instant::now();
-    let engine = Engine::with_plan(&device, job.graph(), job.bound.plan.as_ref())?;
+    let session = job.session(&device, &args.fusion.fusion()?)?;
     timing.compile += since(start);
     for note in &job.graph().notes {
         console.detail(escape(note));
     }
     console.detail(format_args!("{} nodes after fusion", job.graph().nodes.len()));
 
-    let outputs = job.run(&engine, args.iterations, &mut timing, console)?;
+    let outputs = job.run(&session, args.iterations, &mut timing, console)?;
     if let Some(path) = &args.save_outputs {
         save(path, outputs.clone())?;
     }
     if let Some(path) = &args.save_layers {
-        job.save_layers(&engine, path)?;
+        job.save_layers(&session, path)?;
     }
     let reading = args.reading()?;
     // What is wrong with the labels is said before any result.
@@ -159,6 +162,7 @@ impl RunArgs {
 
 /// A network, ready to be loaded, and what it is fed.
 struct Job {
+    model: Model,
     bound: Bound,
     album: Album,
     items: Vec<String>,
@@ -167,9 +171,9 @@ struct Job {
 impl Job {
     /// Measures first where that was asked for, and plans again with what was found.
     fn tune(&mut self, args: &RunArgs, device: Device, console: &Console) -> Result<Device> {
-        let device = args.tune.apply(device, &[&self.bound.graph], &args.faults, console)?;
+        let device = args.tune.apply(device, &[&self.bound.network.graph], &args.faults, console)?;
         if args.tune.is_wanted() {
-            self.bound.plan = device.plan(&self.bound.graph, &args.faults)?;
+            self.bound.network.plan = device.plan(&self.bound.network.graph, &args.faults)?;
         }
         Ok(device)
     }
@@ -205,20 +209,25 @@ impl Job {
         let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
         let bound = bind(&model, &bindings, feed.complete()?, request, policy, &fusion, &mut plan)?;
         let device = device.ok_or_else(|| Error::Internal("nothing was planned".to_string()))?;
-        Ok((Job { bound, album, items }, device))
+        Ok((Job { model, bound, album, items }, device))
+    }
+
+    fn session(&self, device: &Device, fusion: &Fusion) -> Result<Session> {
+        let options = Options { fusion: fusion.clone(), bindings: self.bound.bindings.clone(), ..Options::default() };
+        Session::holding(&self.model, device, &options, &self.bound.network)
     }
 
     fn graph(&self) -> &Graph {
-        &self.bound.graph
+        &self.bound.network.graph
     }
 
     /// Runs every batch; where there is one, `iterations` times more for the time.
-    fn run(&self, engine: &Engine<'_>, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
+    fn run(&self, session: &Session, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
         let (mut outputs, mut runs) = (Named::new(), Vec::new());
         for index in 0..self.bound.batches.count() {
             let inputs = self.bound.batches.inputs(index, &self.bound.feed);
             let start = Instant::now();
-            let result = engine.run(&inputs)?;
+            let result = session.run(&borrowed(&inputs))?;
             let ms = since(start);
             runs.push(ms);
             console.detail(format_args!("batch {} of {}: {}", index + 1, self.bound.batches.count(), milliseconds(ms)));
@@ -228,7 +237,7 @@ impl Job {
             let inputs = self.bound.batches.inputs(0, &self.bound.feed);
             for _ in 0..iterations {
                 let start = Instant::now();
-                engine.run(&inputs)?;
+                session.run(&borrowed(&inputs))?;
                 runs.push(since(start));
             }
         }
@@ -236,12 +245,13 @@ impl Job {
         Ok(outputs)
     }
 
-    fn save_layers(&self, engine: &Engine<'_>, path: &Path) -> Result<()> {
+    fn save_layers(&self, session: &Session, path: &Path) -> Result<()> {
         if self.bound.batches.count() > 1 {
             return Err(Error::Usage("--save-layers takes one batch; use fewer items or a larger --batch".to_string()));
         }
         let mut layers = Named::new();
-        engine.observe(&self.bound.batches.inputs(0, &self.bound.feed), &mut |outputs| {
+        let inputs = self.bound.batches.inputs(0, &self.bound.feed);
+        session.engine(&borrowed(&inputs))?.observe(&inputs, &mut |outputs| {
             layers.extend(outputs);
             Ok(())
         })?;

@@ -19,6 +19,7 @@ mod fusion;
 mod fusion_patterns;
 mod fusion_refusals;
 mod golden;
+mod library;
 mod limits;
 mod models;
 mod mutants;
