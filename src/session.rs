@@ -153,6 +153,11 @@ impl Session {
         &self.0.inputs
     }
 
+    /// The model that it runs.
+    pub fn model(&self) -> &Model {
+        &self.0.model
+    }
+
     /// What it runs on.
     pub fn device(&self) -> &Device {
         &self.0.device

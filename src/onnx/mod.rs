@@ -187,6 +187,18 @@ fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
 }
 
 impl Declared {
+    /// The size of each dimension under these bindings, none where it is still open; none where even the rank is.
+    pub fn known(&self, bindings: &Bindings) -> Option<Vec<Option<usize>>> {
+        if let Some(given) = bindings.shapes.get(&self.name) {
+            return Some(given.iter().copied().map(Some).collect());
+        }
+        let known = |dim: &DeclaredDim| match dim {
+            DeclaredDim::Size(size) => Some(*size),
+            DeclaredDim::Open(name) => bindings.dims.get(name).copied(),
+        };
+        self.dims.as_ref().map(|dims| dims.iter().map(known).collect())
+    }
+
     /// The shape under these bindings.
     ///
     /// # Errors
