@@ -1,7 +1,7 @@
 //! Walks a graph on the CPU. In f32 this runs networks where there is no GPU; in f64 it is the reference that checks one.
 
 use crate::error::{Error, Result, escape};
-use crate::graph::{Graph, Node, ValueId};
+use crate::graph::{Graph, Held, Node, ValueId};
 use crate::tensor::{Real, Tensor};
 use std::any::Any;
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ pub type Observe<'a, T> = dyn FnMut(&Node, &[Tensor<T>]) -> Result<()> + 'a;
 /// A graph made ready to run in one precision. Constants are converted when a node reads them, and forgotten again: all of
 /// them together may be far larger than any layer. In f32 they are the graph's own.
 pub struct Session<'g, T> {
-    graph: &'g Graph,
+    graph: Held<'g>,
     precision: PhantomData<T>,
     /// For each node, the values that nothing reads after it.
     dies_after: Vec<Vec<ValueId>>,
@@ -24,8 +24,9 @@ pub struct Session<'g, T> {
 
 impl<'g, T: Real> Session<'g, T> {
     /// Finds out how long each value lives.
-    pub fn new(graph: &'g Graph) -> Self {
-        Session { graph, precision: PhantomData, dies_after: dies_after(graph) }
+    pub fn new(graph: impl Into<Held<'g>>) -> Self {
+        let graph = graph.into();
+        Session { dies_after: dies_after(&graph), graph, precision: PhantomData }
     }
 
     /// The outputs, in the graph's order.

@@ -5,6 +5,7 @@ use crate::ops::Op;
 use crate::tensor::{Tensor, TensorType};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// An index into [`Graph::values`].
@@ -60,6 +61,38 @@ pub struct Graph {
     pub converted: Vec<&'static str>,
     /// What passes did to the graph as a whole.
     pub notes: Vec<String>,
+}
+
+/// A graph that is lent for as long as `'g`, or held together with others.
+#[derive(Debug, Clone)]
+pub enum Held<'g> {
+    /// Somebody else's.
+    Lent(&'g Graph),
+    /// Everybody's who has a handle.
+    Shared(Arc<Graph>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Graph;
+
+    fn deref(&self) -> &Graph {
+        match self {
+            Held::Lent(graph) => graph,
+            Held::Shared(graph) => graph,
+        }
+    }
+}
+
+impl<'g> From<&'g Graph> for Held<'g> {
+    fn from(graph: &'g Graph) -> Self {
+        Held::Lent(graph)
+    }
+}
+
+impl From<Arc<Graph>> for Held<'_> {
+    fn from(graph: Arc<Graph>) -> Self {
+        Held::Shared(graph)
+    }
 }
 
 impl Graph {

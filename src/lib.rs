@@ -7,6 +7,7 @@
 //! bytes --onnx::Model--> Graph --passes::optimize--> Graph --plan::plan--> Plan --Gpu::load--> Session --run--> Tensors
 //! ```
 
+pub mod answer;
 pub mod bench;
 pub mod bound;
 pub mod budget;
@@ -16,6 +17,8 @@ pub mod cli;
 pub mod compare;
 pub mod cpu;
 pub mod default_model;
+pub mod device;
+pub mod engine;
 pub mod error;
 pub mod files;
 pub mod gpu;
@@ -30,8 +33,12 @@ pub mod plan;
 pub mod random;
 pub mod report;
 pub mod selftest;
+pub mod session;
 pub mod simd;
 pub mod special_values;
 pub mod suite;
 pub mod tensor;
 pub mod tune;
+
+pub use onnx::Model;
+pub use session::{Options, Session};

@@ -106,7 +106,7 @@ fn fill(
     fusion: &Fusion,
     tolerance: Tolerance,
 ) -> Result<()> {
-    let model = Model::open(&folder.join("model.onnx"))?;
+    let model = Model::open(folder.join("model.onnx"))?;
     let declared = model.inputs()?;
     for set in data_sets(folder) {
         let inputs: Vec<Tensor> = numbered(&set, "input")?.into_iter().map(|(_, tensor)| tensor).collect();

@@ -18,6 +18,8 @@ pub struct Reading {
     pub top_k: usize,
     /// Whether scores are turned into probabilities.
     pub softmax: bool,
+    /// Whether no output is taken for a classifier's.
+    pub raw: bool,
 }
 
 /// A class and its score.
@@ -58,6 +60,9 @@ impl Reading {
     /// # Errors
     /// [`Error::Usage`] where there are labels, but no output has as many classes.
     pub fn scores<'a>(&self, outputs: &'a [(String, Tensor)]) -> Result<Vec<Option<ArrayView2<'a, f32>>>> {
+        if self.raw {
+            return Ok(vec![None; outputs.len()]);
+        }
         let scores: Vec<_> = outputs.iter().map(|(_, output)| scores(output)).collect();
         let Some(labels) = &self.labels else {
             return Ok(if outputs.len() == 1 { scores } else { vec![None; outputs.len()] });
@@ -169,7 +174,7 @@ mod tests {
 
     fn reading(labels: Option<&[&str]>) -> Reading {
         let labels = labels.map(|labels| labels.iter().map(|label| label.to_string()).collect());
-        Reading { labels, top_k: 2, softmax: true }
+        Reading { labels, top_k: 2, softmax: true, raw: false }
     }
 
     #[test]

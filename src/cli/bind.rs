@@ -6,18 +6,17 @@ use crate::cases::with_most_open;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::onnx::{Bindings, Model};
-use crate::passes::{self, Fusion};
+use crate::passes::Fusion;
 use crate::plan::Plan;
+use crate::session::Network;
 use crate::tensor::Kind;
 
 /// A network with concrete shapes, and the tensors that are given to each run of it.
 pub struct Bound {
-    /// As the model has it.
-    pub unfused: Graph,
-    /// After the passes.
-    pub graph: Graph,
-    /// What a device will run; none on the CPU executor.
-    pub plan: Option<Plan>,
+    /// The network.
+    pub network: Network,
+    /// What it was bound by.
+    pub bindings: Bindings,
     /// Every input; those that are not open are constants of the graphs.
     pub feed: Vec<Fed>,
     /// How the open inputs are cut.
@@ -36,8 +35,7 @@ pub enum Policy {
 /// Binds, optimises and plans. `plan` refuses what the device cannot run.
 ///
 /// # Errors
-/// Those of [`Model::graph`], [`passes::optimize`] and `plan`; [`Error::Budget`](crate::error::Error::Budget) where the CPU
-/// executor would hold more than it may.
+/// Those of [`Network::bind`].
 pub fn bind(
     model: &Model,
     bindings: &Bindings,
@@ -50,15 +48,10 @@ pub fn bind(
     let mut attempt = |feed: &[Fed]| {
         let mut bindings = bindings.clone();
         let batches = Batches::bind(feed, model, &mut bindings, request)?;
-        let unfused = model.graph(&bindings)?;
-        let graph = passes::optimize(unfused.clone(), fusion)?;
-        let plan = plan(&graph)?;
-        if plan.is_none() {
-            bindings.budget.run_on_cpu(&graph)?;
-        }
-        Ok((unfused, graph, plan, batches))
+        let network = Network::bind(model, &bindings, fusion, plan)?;
+        Ok((network, bindings, batches))
     };
-    let (unfused, graph, plan, batches) = match policy {
+    let (network, bindings, batches) = match policy {
         Policy::NotReal => attempt(&feed)?,
         Policy::AsNeeded => {
             let kinds: Vec<Kind> = feed.iter().map(|fed| fed.tensor.kind()).collect();
@@ -68,5 +61,5 @@ pub fn bind(
             })?
         }
     };
-    Ok(Bound { unfused, graph, plan, feed, batches })
+    Ok(Bound { network, bindings, feed, batches })
 }

@@ -31,7 +31,7 @@ impl BundleArgs {
     /// [`Error::Usage`] where no layer has the name.
     pub fn node(&self, bound: &Bound, guilty: Option<usize>) -> Result<Option<usize>> {
         let Some(name) = &self.bundle_step else { return Ok(guilty.filter(|_| self.bundle.is_some())) };
-        let nodes = &bound.graph.nodes;
+        let nodes = &bound.network.graph.nodes;
         let found = nodes.iter().position(|node| node.name == *name || node.fused.contains(name));
         found.map(Some).ok_or_else(|| Error::Usage(format!("no layer is named '{}'", escape(name))))
     }
@@ -43,7 +43,7 @@ impl BundleArgs {
     pub fn write(&self, step: &Suspect<'_>, device: &Device, options: &str) -> Result<Option<String>> {
         let (Some(folder), Some(node)) = (&self.bundle, step.node) else { return Ok(None) };
         let (model, bound) = (step.model, step.bound);
-        let (unfused, fused) = (&bound.unfused, &bound.graph);
+        let (unfused, fused) = (&bound.network.unfused, &bound.network.graph);
         let part = model.part_of(&fused_into(unfused, fused, node), unfused, fused, &constants(bound))?;
         let file = model.extract(&part)?;
         let known = captured(step, &[&part.inputs[..], &part.outputs[..]].concat())?;
@@ -111,7 +111,7 @@ fn reference(file: &[u8], inputs: &Named) -> Result<Named> {
 
 /// The shaders that the node's step ran, as they were compiled.
 fn shaders(node: usize, bound: &Bound) -> Vec<(String, String)> {
-    let step = bound.plan.iter().flat_map(|plan| &plan.steps).find(|step| step.node == node);
+    let step = bound.network.plan.iter().flat_map(|plan| &plan.steps).find(|step| step.node == node);
     let variants = step.into_iter().flat_map(|step| &step.dispatches).map(|dispatch| &dispatch.variant);
     variants.map(|variant| (variant.to_string(), variant.source())).collect()
 }

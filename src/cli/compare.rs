@@ -160,11 +160,11 @@ impl CompareArgs {
 
     fn report(&self, device: &Device, model: &Model, bound: &Bound) -> Result<Report> {
         let inputs = bound.batches.inputs(0, &bound.feed);
-        let engine = Engine::with_plan(device, &bound.graph, bound.plan.as_ref())?;
-        let (layers, guilty) = self.layers(&engine, &bound.graph, &inputs)?;
+        let engine = bound.network.load(device)?;
+        let (layers, guilty) = self.layers(&engine, &bound.network.graph, &inputs)?;
         let first_diverging = layers.iter().find(|layer| layer.difference.verdict == Verdict::Mismatch);
         let first_diverging = first_diverging.map(|layer| layer.name.clone());
-        let outputs = self.outputs(&engine, &bound.unfused, &inputs)?;
+        let outputs = self.outputs(&engine, &bound.network.unfused, &inputs)?;
         let suspect = Suspect {
             node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node))?,
             model,
@@ -176,7 +176,7 @@ impl CompareArgs {
         let bundle = self.bundle.write(&suspect, device, options.trim())?;
         drop(engine);
         let locate_it = |guilty: &Guilty| {
-            locate(&bound.unfused, &bound.graph, guilty, &mut |graph, inputs| {
+            locate(&bound.network.unfused, &bound.network.graph, guilty, &mut |graph, inputs| {
                 let plan = match device {
                     Device::Cpu => None,
                     Device::Gpu(gpu) => Some(self.faults.plan_part(graph, &gpu.limits())?),

@@ -2,15 +2,13 @@
 
 use super::console::Console;
 use super::model_args::memory;
-use super::quantity::count;
 use super::tune_args::stored;
-use crate::error::{Error, Result};
-use crate::gpu::{AdapterKind, Choice, Gpu, Options};
+pub use crate::device::{Device, DeviceReport, Precision};
+use crate::error::Result;
+use crate::gpu::{Choice, Gpu, Options};
 use crate::ops::conv::choice::FAMILIES;
 use crate::tune::store::Store;
-use clap::{Args, ValueEnum};
-use serde::Serialize;
-use std::fmt;
+use clap::Args;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,64 +52,13 @@ impl KernelArgs {
     }
 }
 
-/// The numbers that the device computes with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats
-    #[default]
-    F32,
-    /// 16-bit floats (not supported yet)
-    F16,
-}
-
-impl Precision {
-    /// As reports have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::F16 => "f16",
-        }
-    }
-}
-
-/// What a network runs on.
-pub enum Device {
-    /// The CPU executor.
-    Cpu,
-    /// An adapter.
-    Gpu(Gpu),
-}
-
-impl Device {
-    /// The adapter, where it is one.
-    pub fn gpu(&self) -> Option<&Gpu> {
-        match self {
-            Device::Cpu => None,
-            Device::Gpu(gpu) => Some(gpu),
-        }
-    }
-}
-
-/// A device as reports show it.
-#[derive(Debug, Clone, Serialize)]
-pub struct DeviceReport {
-    name: String,
-    backend: String,
-    driver: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
 impl DeviceArgs {
     /// Opens the device. Says so where `auto` found no GPU.
     ///
     /// # Errors
     /// [`Error::Device`] where it is not there, [`Error::Usage`] where it cannot compute in this precision.
     pub fn open(&self, console: &Console) -> Result<Device> {
-        if self.precision == Precision::F16 {
-            return Err(Error::Usage("--precision f16 is not supported yet; f32 is".to_string()));
-        }
+        self.precision.supported()?;
         let options = Options {
             checked: self.checked,
             timeout: self.timeout,
@@ -164,66 +111,6 @@ fn conv_kernel(name: &str) -> Result<Arc<str>, String> {
     }
     let names = FAMILIES.iter().map(|family| family.kernel.name);
     Err(format!("there are {}", names.collect::<Vec<_>>().join(", ")))
-}
-
-impl DeviceReport {
-    /// Whether a processor stands for the adapter.
-    pub fn is_software(&self) -> bool {
-        self.kind == AdapterKind::Software.to_string()
-    }
-}
-
-impl Device {
-    /// What to print of it.
-    pub fn report(&self) -> DeviceReport {
-        match self {
-            Device::Cpu => DeviceReport {
-                name: format!("CPU executor, {} threads", count(rayon::current_num_threads() as u64)),
-                backend: "cpu".to_string(),
-                driver: format!("reluctor {}", env!("CARGO_PKG_VERSION")),
-                kind: "cpu".to_string(),
-            },
-            Device::Gpu(gpu) => {
-                let report = gpu.report();
-                DeviceReport {
-                    name: report.name.clone(),
-                    backend: report.backend.clone(),
-                    driver: format!("{} {}", report.driver, report.driver_info).trim().to_string(),
-                    kind: report.kind.to_string(),
-                }
-            }
-        }
-    }
-}
-
-impl Device {
-    /// All that is known of it, for a reproducer: adapter, driver, limits, and what this is built from.
-    pub fn description(&self) -> Result<serde_json::Value> {
-        let device = match self {
-            Device::Cpu => serde_json::to_value(self.report()),
-            Device::Gpu(gpu) => serde_json::to_value(gpu.report()),
-        };
-        let device = device.map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(serde_json::json!({ "device": device, "reluctor": env!("RELUCTOR_VERSION") }))
-    }
-}
-
-impl fmt::Display for DeviceReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind.as_str() {
-            "cpu" => f.write_str(&self.name),
-            kind => write!(f, "{} ({}, {kind}, {})", self.name, self.backend, self.driver),
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::F16 => "f16",
-        })
-    }
 }
 
 /// A positive number of seconds, fractions allowed.

@@ -1,5 +1,6 @@
 //! What a network is fed: a tensor for each of its inputs, and where it came from.
 
+use crate::answer::View;
 use crate::error::{Error, Result, escape};
 use crate::onnx::{Declared, Model};
 use crate::tensor::{Kind, Tensor, format_shape};
@@ -21,13 +22,15 @@ pub struct Feed {
     slots: Vec<(Declared, Option<Fed>)>,
     /// What the items along the first dimension are called, where they are pictures.
     pub items: Vec<String>,
+    /// Where the network sees each of them.
+    pub views: Vec<View>,
 }
 
 impl Feed {
     /// Nothing filled yet.
     pub fn of(model: &Model) -> Result<Self> {
         let slots = model.inputs()?.into_iter().map(|declared| (declared, None)).collect();
-        Ok(Feed { slots, items: Vec::new() })
+        Ok(Feed { slots, items: Vec::new(), views: Vec::new() })
     }
 
     /// The inputs, in the model's order.
@@ -38,6 +41,11 @@ impl Feed {
     /// The inputs that nothing was given for yet.
     pub fn open(&self) -> Vec<Declared> {
         self.slots.iter().filter(|(_, fed)| fed.is_none()).map(|(declared, _)| declared.clone()).collect()
+    }
+
+    /// What is filled, in the model's order.
+    pub fn filled(&self) -> impl Iterator<Item = &Fed> {
+        self.slots.iter().filter_map(|(_, fed)| fed.as_ref())
     }
 
     /// The declaration of the input of this name.

@@ -3,13 +3,15 @@
 use super::bind::Policy;
 use super::feed::Feed;
 use super::input_files::{self, InputFile, file_name};
+use super::picture_args::PictureArgs;
+use crate::answer::View;
 use crate::cases::{data_sets, numbered};
 use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::image::{self, PRESETS, Picture, Preset};
 use crate::onnx::{Bindings, Declared, Model};
 use crate::random::Random;
-use crate::tensor::{Kind, Tensor, TensorType, row_major};
+use crate::tensor::{Kind, Tensor, TensorType, format_shape, row_major};
 use clap::Args;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -33,9 +35,11 @@ pub struct InputArgs {
     /// The range of the random numbers
     #[arg(long, value_name = "LO:HI", value_parser = range, default_value = "-1:1", allow_hyphen_values = true, help_heading = "Input")]
     range: Range<f32>,
-    /// How pictures become inputs
-    #[arg(long, value_name = "NAME", long_help = preset_list(), help_heading = "Input")]
-    preset: Option<String>,
+    #[command(flatten)]
+    pub pictures: PictureArgs,
+    /// Write the tensor that the pictures became, or the first input, to an .npy file
+    #[arg(long, value_name = "FILE", help_heading = "Pictures")]
+    pub dump_input: Option<PathBuf>,
 }
 
 /// Pictures by name.
@@ -71,7 +75,8 @@ impl InputArgs {
     /// numbers. `preset` is how pictures are read where the command line does not say.
     pub fn feed(&self, model: &Model, bindings: &Bindings, album: &Album, preset: Option<&str>) -> Result<Feed> {
         let mut feed = Feed::of(model)?;
-        let preset = self.preset.as_deref().or(preset);
+        let preset = self.pictures.preset(preset)?;
+        let preset = preset.as_ref();
         for file in &self.input {
             fill_from_file(&mut feed, bindings, file, preset)?;
         }
@@ -106,7 +111,7 @@ impl InputArgs {
     }
 }
 
-fn fill_from_file(feed: &mut Feed, bindings: &Bindings, file: &InputFile, preset: Option<&str>) -> Result<()> {
+fn fill_from_file(feed: &mut Feed, bindings: &Bindings, file: &InputFile, preset: Option<&Preset>) -> Result<()> {
     let InputFile { name, path } = file;
     let source = file_name(path);
     if name.is_none() && input_files::is_archive(path) {
@@ -119,8 +124,8 @@ fn fill_from_file(feed: &mut Feed, bindings: &Bindings, file: &InputFile, preset
         None => only_input(feed)?.name,
     };
     if input_files::is_picture(path) {
-        let (tensor, pipeline) = read_picture(&image::open(path)?, feed.named(&name)?, bindings, preset)?;
-        return feed.fill(&name, tensor, format!("{source}, {pipeline}"));
+        let read = read_picture(&image::open(path)?, feed.named(&name)?, bindings, preset)?;
+        return feed.fill(&name, read.tensor, format!("{source}, {}", read.pipeline));
     }
     feed.named(&name)?;
     feed.fill(&name, input_files::tensor_for(&name, path)?, source)
@@ -148,15 +153,23 @@ fn fill_from_folder(feed: &mut Feed, folder: &Path) -> Result<()> {
     pairs.into_iter().try_for_each(|(declared, (path, tensor))| feed.fill(&declared.name, tensor, file_name(&path)))
 }
 
-fn fill_from_album(feed: &mut Feed, bindings: &Bindings, album: &Album, preset: Option<&str>) -> Result<()> {
+fn fill_from_album(feed: &mut Feed, bindings: &Bindings, album: &Album, preset: Option<&Preset>) -> Result<()> {
     let open = feed.open();
     let declared = open.iter().find(|declared| declared.kind == Kind::Real);
     let declared = declared.ok_or_else(|| Error::Usage("the model has no input left for a picture".to_string()))?;
     let (mut elements, mut shape, mut source) = (Vec::new(), Vec::new(), String::new());
-    for (_, picture) in album {
-        let (tensor, pipeline) = read_picture(picture, declared, bindings, preset)?;
-        (shape, source) = (tensor.shape().to_vec(), pipeline);
-        if let Tensor::Real(array) = tensor {
+    for (name, picture) in album {
+        let read = read_picture(picture, declared, bindings, preset)?;
+        if !shape.is_empty() && shape != read.tensor.shape() {
+            let (name, own) = (escape(name), format_shape(read.tensor.shape()));
+            let first = format_shape(&shape);
+            let message =
+                format!("{name} becomes {own}, the pictures before it {first}: give --resize WxH, or --out F.jsonl");
+            return Err(Error::Usage(message));
+        }
+        (shape, source) = (read.tensor.shape().to_vec(), read.pipeline);
+        feed.views.push(read.view);
+        if let Tensor::Real(array) = read.tensor {
             elements.extend(row_major(array));
         }
     }
@@ -166,26 +179,38 @@ fn fill_from_album(feed: &mut Feed, bindings: &Bindings, album: &Album, preset: 
     Ok(())
 }
 
-/// One picture as a batch of one, and the pipeline in words.
-fn read_picture(
+/// A picture as an input.
+pub struct Read {
+    /// A batch of one.
+    pub tensor: Tensor,
+    /// The pipeline in words.
+    pub pipeline: String,
+    /// Where the network sees it.
+    pub view: View,
+}
+
+/// One picture as a batch of one. Sizes that the network leaves open are those that the pre-processing gives.
+pub fn read_picture(
     picture: &Picture,
     declared: &Declared,
     bindings: &Bindings,
-    preset: Option<&str>,
-) -> Result<(Tensor, String)> {
+    preset: Option<&Preset>,
+) -> Result<Read> {
     let Some(preset) = preset else {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         let names = names.join(", ");
         return Err(Error::Usage(format!("a picture needs the network's own pre-processing: --preset {names}")));
     };
-    let shape = declared.shape(bindings)?;
-    let &[_, channels, height, width] = &shape[..] else {
-        let reason = format!("input '{}' has {} dimensions and takes no picture", escape(&declared.name), shape.len());
-        return Err(Error::Usage(reason));
-    };
-    let preset = Preset::named(preset)?;
-    let shape = [1, channels, height, width];
-    Ok((preset.apply(picture, shape)?, preset.describe(shape)))
+    let known = declared.known(bindings).unwrap_or(vec![None; 4]);
+    let known: [Option<usize>; 4] = known.try_into().map_err(|known: Vec<_>| {
+        let name = escape(&declared.name);
+        Error::Usage(format!("input '{name}' has {} dimensions and takes no picture", known.len()))
+    })?;
+    let shape = preset.shape_for(picture, known);
+    bindings.budget.tensor(&declared.name, &TensorType::real(shape))?;
+    let (tensor, placement) = preset.place(picture, shape)?;
+    let view = View { picture: [picture.width(), picture.height()], network: preset.size_of(shape), placement };
+    Ok(Read { tensor, pipeline: preset.describe(shape), view })
 }
 
 /// `LO:HI`, both finite, the first not above the second.
@@ -195,10 +220,6 @@ fn range(text: &str) -> Result<Range<f32>, String> {
     let bound = |text: &str| text.parse::<f32>().ok().filter(|bound| bound.is_finite()).ok_or_else(expected);
     let range = bound(low)?..bound(high)?;
     if range.start > range.end { Err(expected()) } else { Ok(range) }
-}
-
-fn preset_list() -> String {
-    format!("How pictures become inputs:{}", PRESETS.iter().map(|preset| format!("\n  {preset}")).collect::<String>())
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl ModelArgs {
 
     /// The network.
     pub fn open(&self) -> Result<Model> {
-        self.path.as_ref().map_or_else(default_model::model, |path| Model::open(path))
+        self.path.as_ref().map_or_else(default_model::model, Model::open)
     }
 
     /// What the command line says of the sizes that the model leaves open.

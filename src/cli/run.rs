@@ -1,39 +1,58 @@
 //! `reluctor run`
 
+mod lines;
+mod list;
+mod many;
+
 use super::answers::{Reading, correct, read_labels};
 use super::batches::{Named, Request};
 use super::bind::{Bound, bind};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
-use super::engine::Engine;
+use super::drawn::{Folder, Target};
+use super::engine::borrowed;
 use super::fault_args::FaultArgs;
+use super::feed::Feed;
 use super::fusion_args::FusionArgs;
 use super::input_args::{Album, InputArgs, album};
 use super::input_files::is_picture;
 use super::model_args::{ModelArgs, positive};
 use super::quantity::milliseconds;
 use super::run_report::{Accuracy, Report, Timing};
+use super::task::{Answer, Reader, Task, TaskArgs, no_classifier};
 use super::tune_args::TuneArgs;
+use crate::answer::{View, item, sheet};
 use crate::bench::since;
 use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::files;
 use crate::graph::Graph;
+use crate::image::{Picture, Placement, Preset};
+use crate::onnx::Model;
+use crate::passes::Fusion;
+use crate::session::{Options, Session};
 use crate::tensor::row_major_slice;
 use clap::Args;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Instant;
 
 #[derive(Args)]
 pub struct RunArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Pictures: PNG, JPEG or WebP, one after another along the first dimension of the input
+    /// Pictures: PNG, JPEG or WebP files, folders, patterns, or - for a list on stdin, one path a line
     #[arg(value_name = "IMAGE")]
     images: Vec<PathBuf>,
+    /// Take every N-th picture, beginning with the I-th: 1/4 to 4/4 together are all
+    #[arg(long, value_name = "I/N", help_heading = "Input")]
+    shard: Option<Shard>,
+    /// Go on with the results of an earlier run: pictures that have a line in --out F.jsonl are not run again
+    #[arg(long, help_heading = "Input")]
+    resume: bool,
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
@@ -44,6 +63,8 @@ pub struct RunArgs {
     faults: FaultArgs,
     #[command(flatten)]
     tune: TuneArgs,
+    #[command(flatten)]
+    task: TaskArgs,
     /// The classes' names, one a line
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     labels: Option<PathBuf>,
@@ -70,28 +91,61 @@ pub struct RunArgs {
     json: bool,
 }
 
+/// `1/4`: the first of four parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shard {
+    part: usize,
+    of: usize,
+}
+
+impl Shard {
+    fn has(self, at: usize) -> bool {
+        at % self.of == self.part - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse::<usize>().ok().filter(|&number| number > 0);
+        let parts = text.split_once('/').and_then(|(part, of)| Some((number(part)?, number(of)?)));
+        let fitting = parts.filter(|(part, of)| part <= of);
+        fitting.map(|(part, of)| Shard { part, of }).ok_or_else(|| "expected I/N, from 1/N to N/N".to_string())
+    }
+}
+
 pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
+    let (model, pictures) = args.model_and_pictures();
+    if args.takes_many(&pictures)? {
+        return many::run(args, &model, &pictures, console);
+    }
     let mut timing = Timing::default();
     let (mut job, device) = Job::load(args, &mut timing, console)?;
     let device = job.tune(args, device, console)?;
     let start = Instant::now();
-    let engine = Engine::with_plan(&device, job.graph(), job.bound.plan.as_ref())?;
+    let session = job.session(&device, &args.fusion.fusion()?)?;
     timing.compile += since(start);
     for note in &job.graph().notes {
         console.detail(escape(note));
     }
     console.detail(format_args!("{} nodes after fusion", job.graph().nodes.len()));
 
-    let outputs = job.run(&engine, args.iterations, &mut timing, console)?;
+    let outputs = job.run(&session, args.iterations, &mut timing, console)?;
     if let Some(path) = &args.save_outputs {
         save(path, outputs.clone())?;
     }
     if let Some(path) = &args.save_layers {
-        job.save_layers(&engine, path)?;
+        job.save_layers(&session, path)?;
     }
     let reading = args.reading()?;
     // What is wrong with the labels is said before any result.
-    reading.scores(&outputs)?;
+    let scores = reading.scores(&outputs)?;
+    if args.task.task == Some(Task::Classify) && scores.iter().all(Option::is_none) {
+        return Err(no_classifier(&outputs));
+    }
+    let answers = job.answers(args, &reading, &outputs)?;
+    let written = args.write(&job.items, &answers)?;
     let report = Report {
         model: job.graph().name.clone(),
         device: device.report(),
@@ -104,6 +158,8 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
         reading,
         accuracy: args.accuracy(&outputs)?,
         outputs: &outputs,
+        answers: &answers,
+        written: &written,
         timing,
     };
     if args.json {
@@ -118,12 +174,19 @@ impl RunArgs {
     /// The model and the pictures. Where the first argument is a picture, the embedded network is meant.
     fn model_and_pictures(&self) -> (Cow<'_, ModelArgs>, Vec<PathBuf>) {
         match &self.model.path {
-            Some(path) if is_picture(path) => {
+            Some(path) if is_picture(path) || list::is_open_ended(std::slice::from_ref(path)) => {
                 let pictures = [path].into_iter().chain(&self.images).cloned().collect();
                 (Cow::Owned(ModelArgs { path: None, ..self.model.clone() }), pictures)
             }
             _ => (Cow::Borrowed(&self.model), self.images.clone()),
         }
+    }
+
+    /// Whether pictures come and go, one batch after another.
+    fn takes_many(&self, pictures: &[PathBuf]) -> Result<bool> {
+        let target = self.task.out.as_deref().map(Target::of).transpose()?;
+        let is_lines = matches!(target, Some(Target::Lines(_)));
+        Ok(is_lines || self.resume || self.shard.is_some() || list::is_open_ended(pictures))
     }
 
     fn is_default(&self) -> bool {
@@ -137,7 +200,26 @@ impl RunArgs {
             labels: given.or_else(|| self.is_default().then(default_model::labels)),
             top_k: self.top_k.unwrap_or(usual),
             softmax: self.softmax || self.is_default(),
+            raw: self.task.is_beyond_classes() || self.task.task == Some(Task::Raw),
         })
+    }
+
+    /// Writes the pictures of the answers where `--out` says, and returns where.
+    fn write(&self, items: &[String], answers: &[Answer]) -> Result<Vec<PathBuf>> {
+        let Some(path) = &self.task.out else { return Ok(Vec::new()) };
+        let pictures: Vec<&Picture> = answers.iter().filter_map(|answer| answer.picture.as_ref()).collect();
+        if pictures.is_empty() {
+            return Err(Error::Usage("--out takes a picture, and a --task that says more than ranges".to_string()));
+        }
+        match Target::of(path)? {
+            Target::Folder(folder) => {
+                let mut folder = Folder::make(&folder)?;
+                items.iter().zip(pictures).map(|(item, picture)| folder.write(item, picture)).collect()
+            }
+            Target::File(file) if pictures.len() == 1 => pictures[0].save_png(&file).map(|()| vec![file]),
+            Target::File(file) => sheet(&pictures)?.save_png(&file).map(|()| vec![file]),
+            Target::Lines(_) => Err(Error::Internal("lines are written one batch after another".to_string())),
+        }
     }
 
     fn accuracy(&self, outputs: &Named) -> Result<Option<Accuracy>> {
@@ -159,17 +241,45 @@ impl RunArgs {
 
 /// A network, ready to be loaded, and what it is fed.
 struct Job {
+    model: Model,
     bound: Bound,
     album: Album,
     items: Vec<String>,
+    views: Vec<View>,
+    /// How pictures became inputs.
+    preset: Option<Preset>,
 }
 
 impl Job {
+    /// What the outputs say of each item, where the task is more than classes.
+    fn answers(&self, args: &RunArgs, reading: &Reading, outputs: &Named) -> Result<Vec<Answer>> {
+        if !args.task.is_beyond_classes() && args.task.out.is_none() {
+            return Ok(Vec::new());
+        }
+        let reader = Reader { args: &args.task, reading, preset: self.preset.as_ref() };
+        let items = self.bound.batches.items;
+        let own = self.own_view();
+        let answer = |at: usize| {
+            let source = self.album.get(at).map(|(_, picture)| picture);
+            let view = self.views.get(at).or(own.as_ref());
+            reader.answer(&item(outputs, at, items)?, source, view, args.task.out.is_some())
+        };
+        (0..items).map(answer).collect()
+    }
+
+    /// Where there is no picture, the input itself is one.
+    fn own_view(&self) -> Option<View> {
+        let shape: [usize; 4] = self.bound.feed.iter().find(|fed| fed.open)?.tensor.shape().try_into().ok()?;
+        let size = Preset::named("none").ok()?.size_of(shape);
+        let placement = Placement { scale: [1.0; 2], offset: [0.0; 2] };
+        Some(View { picture: size, network: size, placement })
+    }
+
     /// Measures first where that was asked for, and plans again with what was found.
     fn tune(&mut self, args: &RunArgs, device: Device, console: &Console) -> Result<Device> {
-        let device = args.tune.apply(device, &[&self.bound.graph], &args.faults, console)?;
+        let device = args.tune.apply(device, &[&self.bound.network.graph], &args.faults, console)?;
         if args.tune.is_wanted() {
-            self.bound.plan = device.plan(&self.bound.graph, &args.faults)?;
+            self.bound.network.plan = device.plan(&self.bound.network.graph, &args.faults)?;
         }
         Ok(device)
     }
@@ -184,7 +294,10 @@ impl Job {
         let album = if samples { default_model::images()? } else { album(&pictures)? };
         let feed = args.inputs.feed(&model, &bindings, &album, preset)?;
         let independent = !album.is_empty() || args.expect_labels.is_some();
-        let items = feed.items.clone();
+        let (items, views) = (feed.items.clone(), feed.views.clone());
+        if let Some(path) = &args.inputs.dump_input {
+            dump(path, &feed)?;
+        }
         let request = Request { batch: model_args.batch(), independent };
         let mut device: Option<Device> = None;
         let mut plan = |graph: &Graph| {
@@ -205,20 +318,26 @@ impl Job {
         let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
         let bound = bind(&model, &bindings, feed.complete()?, request, policy, &fusion, &mut plan)?;
         let device = device.ok_or_else(|| Error::Internal("nothing was planned".to_string()))?;
-        Ok((Job { bound, album, items }, device))
+        let preset = args.inputs.pictures.preset(preset)?;
+        Ok((Job { model, bound, album, items, views, preset }, device))
+    }
+
+    fn session(&self, device: &Device, fusion: &Fusion) -> Result<Session> {
+        let options = Options { fusion: fusion.clone(), bindings: self.bound.bindings.clone(), ..Options::default() };
+        Session::holding(&self.model, device, &options, &self.bound.network)
     }
 
     fn graph(&self) -> &Graph {
-        &self.bound.graph
+        &self.bound.network.graph
     }
 
     /// Runs every batch; where there is one, `iterations` times more for the time.
-    fn run(&self, engine: &Engine<'_>, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
+    fn run(&self, session: &Session, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
         let (mut outputs, mut runs) = (Named::new(), Vec::new());
         for index in 0..self.bound.batches.count() {
             let inputs = self.bound.batches.inputs(index, &self.bound.feed);
             let start = Instant::now();
-            let result = engine.run(&inputs)?;
+            let result = session.run(&borrowed(&inputs))?;
             let ms = since(start);
             runs.push(ms);
             console.detail(format_args!("batch {} of {}: {}", index + 1, self.bound.batches.count(), milliseconds(ms)));
@@ -228,7 +347,7 @@ impl Job {
             let inputs = self.bound.batches.inputs(0, &self.bound.feed);
             for _ in 0..iterations {
                 let start = Instant::now();
-                engine.run(&inputs)?;
+                session.run(&borrowed(&inputs))?;
                 runs.push(since(start));
             }
         }
@@ -236,16 +355,25 @@ impl Job {
         Ok(outputs)
     }
 
-    fn save_layers(&self, engine: &Engine<'_>, path: &Path) -> Result<()> {
+    fn save_layers(&self, session: &Session, path: &Path) -> Result<()> {
         if self.bound.batches.count() > 1 {
             return Err(Error::Usage("--save-layers takes one batch; use fewer items or a larger --batch".to_string()));
         }
         let mut layers = Named::new();
-        engine.observe(&self.bound.batches.inputs(0, &self.bound.feed), &mut |outputs| {
+        let inputs = self.bound.batches.inputs(0, &self.bound.feed);
+        session.engine(&borrowed(&inputs))?.observe(&inputs, &mut |outputs| {
             layers.extend(outputs);
             Ok(())
         })?;
         save(path, layers)
+    }
+}
+
+/// The tensor of the first input, as the network gets it.
+fn dump(path: &Path, feed: &Feed) -> Result<()> {
+    match feed.filled().next() {
+        Some(fed) => files::write_npy(path, &fed.tensor),
+        None => Err(Error::Usage("--dump-input has no input to write".to_string())),
     }
 }
 

@@ -7,12 +7,14 @@ use super::device_args::{DeviceReport, Precision};
 use super::feed::Fed;
 use super::input_args::Album;
 use super::quantity::{count, milliseconds};
+use super::task::{Answer, Found};
 use crate::error::{Result, escape};
 use crate::image::half_blocks;
 use crate::tensor::format_shape;
 use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Characters across a picture.
 const PICTURE_COLUMNS: usize = 40;
@@ -76,6 +78,10 @@ pub struct Report<'a> {
     pub reading: Reading,
     pub accuracy: Option<Accuracy>,
     pub outputs: &'a Named,
+    /// What the outputs say of each item, where the task is more than classes.
+    pub answers: &'a [Answer],
+    /// Where pictures of the answers were written.
+    pub written: &'a [PathBuf],
     pub timing: Timing,
 }
 
@@ -93,6 +99,9 @@ impl Report<'_> {
     }
 
     fn print_outputs(&self, console: &Console) -> Result<()> {
+        if !self.answers.is_empty() {
+            return self.print_answers(console);
+        }
         let scores = self.reading.scores(self.outputs)?;
         for ((name, output), scores) in self.outputs.iter().zip(scores) {
             match scores {
@@ -104,6 +113,16 @@ impl Report<'_> {
             }
         }
         Ok(())
+    }
+
+    fn print_answers(&self, console: &Console) -> Result<()> {
+        for (at, answer) in self.answers.iter().enumerate() {
+            console.line(self.item(at).unwrap_or_else(|| format!("item {at}")))?;
+            answer.found.print(console)?;
+        }
+        self.written
+            .iter()
+            .try_for_each(|path| console.line(format_args!("written    {}", escape(&path.display().to_string()))))
     }
 
     fn print_header(&self, console: &Console) -> Result<()> {
@@ -182,6 +201,11 @@ impl Report<'_> {
             "inputs": self.feed.iter().map(input).collect::<Vec<_>>(),
             "batch": self.batches.size,
             "outputs": outputs,
+            "answers": self.answers.iter().enumerate().map(|(at, answer)| ItemAnswer {
+                item: self.item(at),
+                found: &answer.found,
+            }).collect::<Vec<_>>(),
+            "written": self.written,
             "accuracy": self.accuracy,
             "timing_ms": self.timing,
         }))
@@ -198,6 +222,14 @@ struct OutputReport<'a> {
     /// The classes of every item.
     items: Vec<ItemReport>,
     summary: Option<Summary>,
+}
+
+/// What is known of one item in JSON.
+#[derive(Serialize)]
+struct ItemAnswer<'a> {
+    item: Option<String>,
+    #[serde(flatten)]
+    found: &'a Found,
 }
 
 /// One item of a batch in JSON.

@@ -155,13 +155,13 @@ fn cooperative_matrices(adapter: &wgpu::Adapter) -> Vec<String> {
 /// Every adapter of this machine, in the driver's order; `WGPU_BACKEND` narrows the APIs asked. Empty where there is no
 /// driver or no loader for one.
 pub fn adapters() -> Vec<AdapterReport> {
-    reports(&enumerate())
+    reports(&pollster::block_on(enumerate()))
 }
 
 /// The wgpu adapters, in the order of [`adapters`].
-pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
+pub(super) async fn enumerate() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+    instance.enumerate_adapters(wgpu::Backends::all()).await
 }
 
 /// One report an adapter, numbered from 0.

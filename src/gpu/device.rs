@@ -65,16 +65,27 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the adapter is missing or its driver refuses a device.
     pub fn open(choice: &Choice, options: &Options) -> Result<Option<Gpu>> {
+        pollster::block_on(Gpu::open_async(choice, options))
+    }
+
+    /// The same, for callers that must not block: adapters and devices are asked for and awaited.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub async fn open_async(choice: &Choice, options: &Options) -> Result<Option<Gpu>> {
         if *choice == Choice::Cpu {
             return Ok(None); // Without waking a driver.
         }
-        let adapters = adapter::enumerate();
+        let adapters = adapter::enumerate().await;
         let reports = adapter::reports(&adapters);
         let picked = choice.pick(&reports)?.and_then(|index| adapters.into_iter().zip(reports).nth(index));
-        picked.map(|(adapter, report)| Gpu::on(&adapter, report, options)).transpose()
+        match picked {
+            Some((adapter, report)) => Gpu::on(&adapter, report, options).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn on(adapter: &wgpu::Adapter, report: AdapterReport, options: &Options) -> Result<Gpu> {
+    async fn on(adapter: &wgpu::Adapter, report: AdapterReport, options: &Options) -> Result<Gpu> {
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
             | wgpu::Features::SHADER_F16
@@ -87,7 +98,9 @@ impl Gpu {
             required_limits: adapter.limits(),
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
             .map_err(|error| Error::Device(format!("{}: {error}", report.name)))?;
         let folder = options.pipeline_cache.as_deref();
         let cache = folder.and_then(|folder| PipelineCache::open(&device, &adapter.get_info(), folder));
@@ -144,6 +157,11 @@ impl Gpu {
     /// [`Error::Device`] names a variant that naga or the driver rejects.
     pub fn compile(&self, plan: &Plan) -> Result<()> {
         self.pipelines.compile_all(self, plan.dispatches())
+    }
+
+    /// How many pipelines were compiled on this device since it was opened: one for each variant that any plan needed.
+    pub fn compiled(&self) -> usize {
+        self.pipelines.count()
     }
 
     /// Makes a plan ready to run: compiles its variants, uploads its weights and builds its bindings, once.

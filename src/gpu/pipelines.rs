@@ -60,6 +60,11 @@ impl Pipelines {
         Ok(())
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.compiled).len()
+    }
+
     fn compile(&self, gpu: &Gpu, variant: &Variant, inputs: usize) -> Result<Pipeline> {
         let label = variant.to_string();
         gpu.checked(format_args!("shader '{label}'"), || {

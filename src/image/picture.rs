@@ -1,7 +1,12 @@
 //! A decoded picture.
 
+use super::resample::{Filter, resize};
 use crate::error::{Error, Result};
+use ::image::codecs::png::PngEncoder;
+use ::image::{ExtendedColorType, ImageEncoder};
 use std::borrow::Cow;
+use std::io::Write;
+use std::path::Path;
 
 /// The largest width or height of a picture, in pixels.
 pub(super) const MAX_SIDE: u32 = 1 << 14;
@@ -72,8 +77,46 @@ impl Picture {
         Cow::Owned(Picture { channels: 1, pixels, ..*self })
     }
 
+    /// The whole picture in `width x height` pixels, antialiased as in Pillow.
+    ///
+    /// # Errors
+    /// `Invalid` for a size that no picture may have.
+    pub fn resized(&self, width: u32, height: u32, filter: Filter) -> Result<Picture> {
+        resize(self, width, height, filter)
+    }
+
+    /// This picture's luma with the colours of another one, which are brought to its size.
+    ///
+    /// # Errors
+    /// None for pictures: the result is as large as this one.
+    pub fn with_colours_of(&self, other: &Picture) -> Result<Picture> {
+        let colours = resize(&other.rgb(), self.width, self.height, Filter::Bicubic)?;
+        let own = self.grey();
+        let pixels = own.pixels().iter().zip(colours.pixels().as_chunks().0).flat_map(|(&y, &rgb)| {
+            // Chroma is what a channel has beyond luma, so that another luma moves all channels alike (ITU-R 601).
+            let difference = f32::from(y) - f32::from(luma(rgb));
+            rgb.map(|channel| (f32::from(channel) + difference).round().clamp(0.0, 255.0) as u8)
+        });
+        Picture::new(self.width, self.height, 3, pixels.collect())
+    }
+
+    /// As a PNG file.
+    ///
+    /// # Errors
+    /// `Io` where the file cannot be written.
+    pub fn save_png(&self, path: &Path) -> Result<()> {
+        let colour = if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        let mut bytes = Vec::new();
+        let encoded = PngEncoder::new(&mut bytes).write_image(&self.pixels, self.width, self.height, colour);
+        encoded.map_err(|error| Error::Internal(error.to_string()))?;
+        crate::files::replace(path, |file| file.write_all(&bytes))
+    }
+
     /// The part from `(left, top)` of `width x height` pixels, cut to the picture.
-    pub(super) fn crop(&self, left: u32, top: u32, width: u32, height: u32) -> Result<Picture> {
+    ///
+    /// # Errors
+    /// `Invalid` where nothing of the picture is left.
+    pub fn crop(&self, left: u32, top: u32, width: u32, height: u32) -> Result<Picture> {
         let (width, height) = (width.min(self.width.saturating_sub(left)), height.min(self.height.saturating_sub(top)));
         let bytes = |pixels: u32| pixels as usize * self.channels;
         let rows = self.pixels.chunks_exact(bytes(self.width)).skip(top as usize).take(height as usize);

@@ -1,7 +1,7 @@
 //! A picture in a terminal.
 
 use super::picture::{Picture, luma};
-use super::resample::resize;
+use super::resample::{Filter, resize};
 use std::fmt::Write;
 
 /// From dark to light.
@@ -14,7 +14,7 @@ const SHADES: &[u8; 10] = b" .:-=+*#%@";
 pub fn half_blocks(picture: &Picture, columns: usize, colour: bool) -> String {
     let (width, height) = size(picture, columns);
     // A size that is smaller than a picture's cannot be refused.
-    let Ok(small) = resize(&picture.rgb(), width, height) else { return String::new() };
+    let Ok(small) = resize(&picture.rgb(), width, height, Filter::Bilinear) else { return String::new() };
     let rows: Vec<&[[u8; 3]]> = small.pixels().as_chunks().0.chunks_exact(width as usize).collect();
     let mut text = String::new();
     for pair in rows.as_chunks().0 {

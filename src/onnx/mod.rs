@@ -25,14 +25,16 @@ use external::External;
 use proto::Dim;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Protocol buffers cannot be larger: what is, is no model, and models of more weights keep them in other files.
 const MAX_FILE: u64 = i32::MAX as u64;
 
-/// An ONNX file in memory, checked to be one. Shapes may still be open: [`Model::graph`] binds them.
+/// An ONNX file in memory, checked to be one. Clones share the bytes. Shapes may still be open: [`Model::graph`] binds them.
+#[derive(Clone)]
 pub struct Model {
     name: String,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     external: External,
 }
 
@@ -76,10 +78,11 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::Invalid`] where it is not an ONNX model.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         let bytes = crate::files::read_up_to(path, MAX_FILE)?;
         let name = path.display().to_string();
-        Model { name, bytes, external: External::beside(path) }.checked()
+        Model { name, bytes: Arc::new(bytes), external: External::beside(path) }.checked()
     }
 
     /// Takes a file's content.
@@ -87,7 +90,7 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] where it is not an ONNX model.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        Model { name: name.to_string(), bytes, external: External::none() }.checked()
+        Model { name: name.to_string(), bytes: Arc::new(bytes), external: External::none() }.checked()
     }
 
     fn checked(self) -> Result<Self> {
@@ -184,6 +187,18 @@ fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
 }
 
 impl Declared {
+    /// The size of each dimension under these bindings, none where it is still open; none where even the rank is.
+    pub fn known(&self, bindings: &Bindings) -> Option<Vec<Option<usize>>> {
+        if let Some(given) = bindings.shapes.get(&self.name) {
+            return Some(given.iter().copied().map(Some).collect());
+        }
+        let known = |dim: &DeclaredDim| match dim {
+            DeclaredDim::Size(size) => Some(*size),
+            DeclaredDim::Open(name) => bindings.dims.get(name).copied(),
+        };
+        self.dims.as_ref().map(|dims| dims.iter().map(known).collect())
+    }
+
     /// The shape under these bindings.
     ///
     /// # Errors

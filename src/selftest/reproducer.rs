@@ -74,7 +74,7 @@ mod tests {
         let find = Find { seed: 3, nodes: network.layers.len(), network, failure };
         let made = reproducer(&find, &Subject::new(None), serde_json::Value::Null).unwrap();
         bundle::write(&folder, &made).unwrap();
-        let model = Model::open(&folder.join("model.onnx")).unwrap();
+        let model = Model::open(folder.join("model.onnx")).unwrap();
         let graph = model.graph(&Bindings::default()).unwrap();
         let read = |stem| numbered(&folder, stem).unwrap().into_iter().map(|(_, tensor)| tensor).collect::<Vec<_>>();
         assert_eq!(read("input"), find.network.build().unwrap().inputs.into_iter().map(|(_, x)| x).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 //! The device tests fail, and do not skip, where there is no adapter: `scripts/test` installs a software one.
 
 mod acceptance;
+mod answers;
 mod bad_inputs;
 mod bench;
 mod bounds;
@@ -19,13 +20,16 @@ mod fusion;
 mod fusion_patterns;
 mod fusion_refusals;
 mod golden;
+mod library;
 mod limits;
+mod many;
 mod models;
 mod mutants;
 mod not_a_number;
 mod padding;
 mod parity;
 mod parts;
+mod pictures;
 mod plan;
 mod pool_definition;
 mod random;

@@ -43,7 +43,7 @@ struct Case {
 }
 
 fn load(folder: &Path, fusion: &Fusion) -> Case {
-    let model = Model::open(&folder.join("model.onnx")).unwrap();
+    let model = Model::open(folder.join("model.onnx")).unwrap();
     let mut bindings = Bindings::default();
     let mut inputs = Vec::new();
     for (index, declared) in model.inputs().unwrap().iter().enumerate() {

@@ -1,0 +1,58 @@
+//! What a network's outputs mean on the picture it was given: boxes, regions, another picture. Everything here is of one
+//! item: outputs have a first dimension of 1, or none for the batch.
+
+mod boxes;
+mod canvas;
+pub mod detect;
+mod pairs;
+mod palette;
+mod regions;
+mod restore;
+mod rows;
+mod yolo;
+
+pub use boxes::{Detection, most_overlap, suppressed};
+pub use canvas::{draw_boxes, draw_lines, draw_regions, sheet};
+pub use palette::colour;
+pub use regions::{Region, Regions};
+pub use restore::restored;
+
+use crate::error::{Error, Result};
+use crate::image::Placement;
+use crate::tensor::{Tensor, each_kind};
+use ndarray::{Axis, Slice};
+
+/// Where the network's input lies in the picture, and how large both are, in pixels: width, then height.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    /// Of the picture.
+    pub picture: [u32; 2],
+    /// Of the network's input.
+    pub network: [u32; 2],
+    /// The way from one to the other.
+    pub placement: Placement,
+}
+
+/// One item's share of outputs whose first dimension counts the items: `[1, ...]` each.
+///
+/// # Errors
+/// [`Error::Usage`] names an output that has no such dimension, where there are several items.
+pub fn item(outputs: &[(String, Tensor)], at: usize, items: usize) -> Result<Vec<(String, Tensor)>> {
+    let share = |(name, tensor): &(String, Tensor)| {
+        let share = match tensor.shape().first() {
+            Some(&first) if first == items && items > 1 => {
+                let rows = Slice::from(at..at + 1);
+                each_kind!(tensor, array => array.slice_axis(Axis(0), rows).to_owned())
+            }
+            _ if items == 1 => tensor.clone(),
+            _ => {
+                let name = crate::error::escape(name);
+                return Err(Error::Usage(format!(
+                    "output '{name}' has no batch dimension: give one picture at a time"
+                )));
+            }
+        };
+        Ok((name.clone(), share))
+    };
+    outputs.iter().map(share).collect()
+}

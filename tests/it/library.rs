@@ -1,0 +1,174 @@
+//! The library as its users call it: a model, options, a session, on the CPU executor and on a device.
+
+use crate::device;
+use crate::random::{Numbers, Random};
+use reluctor::device::Device;
+use reluctor::error::Error;
+use reluctor::gpu::{Choice, Gpu};
+use reluctor::onnx::{AttributeValue, Bindings, ModelBuilder};
+use reluctor::tensor::{Tensor, TensorType};
+use reluctor::{Model, Options, Session, cpu, default_model, plan};
+use std::collections::HashSet;
+use std::thread;
+
+/// Two convolutions over images of any number, height and width.
+fn any_size() -> Model {
+    let mut random = Random::new(3);
+    let mut model = ModelBuilder::new(17);
+    let pads = [("pads", AttributeValue::Ints(vec![1; 4]))];
+    model
+        .input("x", &TensorType::real([0, 3, 0, 0]))
+        .initializer("w1", &random.tensor(Numbers::Reals, &[8, 3, 3, 3]))
+        .initializer("w2", &random.tensor(Numbers::Reals, &[4, 8, 3, 3]))
+        .node("Conv", "one", &["x", "w1"], &["a"], &pads)
+        .node("Relu", "relu", &["a"], &["b"], &[])
+        .node("Conv", "two", &["b", "w2"], &["y"], &pads)
+        .output("y", None);
+    Model::from_bytes("any size", model.to_bytes()).unwrap()
+}
+
+fn image(shape: &[usize]) -> Tensor {
+    Random::new(shape.iter().sum::<usize>() as u64).tensor(Numbers::Reals, shape)
+}
+
+/// Of a device of its own, so that what others compile is not counted.
+fn own_gpu() -> Gpu {
+    Gpu::open(&Choice::Gpu, &Default::default()).unwrap().expect("`gpu` never means the CPU executor")
+}
+
+fn reference(model: &Model, x: &Tensor) -> Tensor<f64> {
+    let shapes = [("x".to_string(), x.shape().to_vec())].into();
+    let graph = model.graph(&Bindings { shapes, ..Bindings::default() }).unwrap();
+    cpu::Session::<f64>::new(&graph).run(&[("x", &x.cast())]).unwrap().remove(0).1
+}
+
+fn assert_near(computed: &Tensor, expected: &Tensor<f64>) {
+    assert_eq!(computed.shape(), expected.shape());
+    let pairs = computed.as_real().unwrap().iter().zip(expected.as_real().unwrap());
+    pairs.for_each(|(&x, &y)| assert!((f64::from(x) - y).abs() <= 1e-4 * (1.0 + y.abs()), "{x} is not {y}"));
+}
+
+#[test]
+fn a_model_runs_in_one_line_on_the_cpu_and_on_the_device() {
+    let (model, x) = (any_size(), image(&[2, 3, 9, 7]));
+    for device in [Choice::Cpu, Choice::Gpu] {
+        let outputs = model.session(&Options::on(device)).unwrap().run(&[("x", &x)]).unwrap();
+        assert_eq!(outputs[0].0, "y");
+        assert_near(&outputs[0].1, &reference(&model, &x));
+    }
+}
+
+#[test]
+fn new_shapes_are_planned_again_without_compiling_what_is_compiled() {
+    let (model, gpu) = (any_size(), own_gpu());
+    let session = model.session_on(&Device::Gpu(gpu.clone()), &Options::default()).unwrap();
+    assert_eq!((session.held(), gpu.compiled()), (0, 0), "nothing is known of the shapes yet");
+    let shapes = [[1, 3, 16, 16], [1, 3, 24, 20], [1, 3, 32, 16]];
+    let (mut variants, mut wanted) = (HashSet::new(), 0);
+    for shape in &shapes {
+        let x = image(shape);
+        assert_near(&session.run(&[("x", &x)]).unwrap()[0].1, &reference(&model, &x));
+        let plan = plan::plan(session.engine(&[("x", &x)]).unwrap().graph(), &gpu.limits()).unwrap();
+        variants.extend(plan.dispatches().map(|dispatch| dispatch.variant.to_string()));
+        wanted += plan.dispatches().count();
+        assert_eq!(gpu.compiled(), variants.len(), "one pipeline a variant, whatever the shapes");
+    }
+    assert!(variants.len() < wanted, "sizes have variants in common");
+    assert_eq!(session.held(), 3);
+}
+
+#[test]
+fn a_plan_is_kept_until_others_were_used_more_recently() {
+    let options = Options { plans: 2, ..Options::on(Choice::Cpu) };
+    let session = any_size().session(&options).unwrap();
+    let plan = |height: usize| session.engine(&[("x", &image(&[1, 3, height, 5]))]).unwrap();
+    let same = |a: &std::sync::Arc<_>, b: &std::sync::Arc<_>| std::sync::Arc::ptr_eq(a, b);
+    let (four, five) = (plan(4), plan(5));
+    assert!(same(&four, &plan(4)), "kept, and now the last one used");
+    plan(6);
+    assert_eq!(session.held(), 2);
+    assert!(same(&four, &plan(4)));
+    assert!(!same(&five, &plan(5)), "was the oldest when the third one came");
+}
+
+#[test]
+fn a_model_without_open_dimensions_is_planned_when_the_session_is_made() {
+    let bindings = Bindings { batch: Some(2), shapes: [("x".into(), vec![2, 3, 8, 8])].into(), ..Bindings::default() };
+    let session = any_size().session(&Options { bindings, ..Options::on(Choice::Cpu) }).unwrap();
+    assert_eq!(session.held(), 1);
+    session.run(&[("x", &image(&[2, 3, 8, 8]))]).unwrap();
+    assert_eq!(session.held(), 1);
+}
+
+#[test]
+fn sessions_go_from_thread_to_thread_and_serve_several_at_once() {
+    fn sent<T: Send + Sync + 'static>(value: T) -> T {
+        value
+    }
+    for device in [Device::Cpu, Device::Gpu(device::gpu().clone())] {
+        let model = any_size();
+        let session: Session = sent(model.session_on(&device, &Options::default()).unwrap());
+        let threads = [5, 6, 7, 8].map(|side| {
+            let (session, model) = (session.clone(), model.clone());
+            thread::spawn(move || {
+                let x = image(&[1, 3, side, side]);
+                let expected = reference(&model, &x);
+                (0..4).for_each(|_| assert_near(&session.run(&[("x", &x)]).unwrap()[0].1, &expected));
+            })
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+#[test]
+fn a_run_that_is_awaited_gives_what_a_run_gives() {
+    let (model, x) = (any_size(), image(&[1, 3, 6, 6]));
+    for device in [Choice::Cpu, Choice::Gpu] {
+        let session = pollster::block_on(model.session_async(&Options::on(device))).unwrap();
+        let later = session.run_async(&[("x", &x)]);
+        let other = session.run_async(&[("x", &x)]);
+        drop(other); // Nobody waits for it, and nobody is hurt.
+        assert_eq!(pollster::block_on(later).unwrap(), session.run(&[("x", &x)]).unwrap());
+        let refused = pollster::block_on(session.run_async(&[("z", &x)]));
+        assert!(matches!(refused, Err(Error::Usage(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_named() {
+    let session = any_size().session(&Options::on(Choice::Cpu)).unwrap();
+    let (x, ints) = (image(&[1, 3, 4, 4]), Tensor::ints(vec![1]));
+    let message = |inputs: &[(&str, &Tensor)]| session.run(inputs).unwrap_err().to_string();
+    assert_eq!(message(&[]), "input 'x' is missing");
+    assert_eq!(message(&[("x", &x), ("x", &x)]), "input 'x' is given twice");
+    assert_eq!(message(&[("x", &x), ("z", &x)]), "the model has no input 'z'; its inputs are: x");
+    assert_eq!(message(&[("x", &ints)]), "input 'x': is declared as Real, but holds Int");
+    assert_eq!(message(&[("x", &image(&[1, 4, 4, 4]))]), "input 'x' has size 3 in dimension 1, not 4");
+}
+
+#[test]
+fn what_holds_no_reals_is_a_constant_of_the_plan() {
+    let mut model = ModelBuilder::new(13);
+    model
+        .input("x", &TensorType::real([0]))
+        .input("shape", &Tensor::<f32>::ints(vec![0; 2]).tensor_type())
+        .node("Reshape", "reshape", &["x", "shape"], &["y"], &[])
+        .output("y", None);
+    let model = Model::from_bytes("reshape", model.to_bytes()).unwrap();
+    let session = model.session(&Options::on(Choice::Cpu)).unwrap();
+    let x = image(&[6]);
+    for shape in [[2, 3], [3, 2]] {
+        let outputs = session.run(&[("x", &x), ("shape", &Tensor::ints(shape.to_vec()))]).unwrap();
+        assert_eq!(outputs[0].1.shape(), shape.map(|size| size as usize));
+    }
+    assert_eq!(session.held(), 2);
+}
+
+#[test]
+fn the_embedded_network_takes_batches_of_any_size() {
+    let session = default_model::model().unwrap().session(&Options::on(Choice::Cpu)).unwrap();
+    for batch in [1, 5] {
+        let input = image(&[batch, 1, 28, 28]);
+        assert_eq!(session.run(&[("image", &input)]).unwrap()[0].1.shape(), [batch, 10]);
+    }
+}
