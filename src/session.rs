@@ -22,6 +22,7 @@ use crate::gpu::{self, Choice};
 use crate::onnx::{Bindings, Declared, DeclaredDim, Model};
 use crate::passes::Fusion;
 use crate::tensor::{Kind, Shape, Tensor};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a model is run.
@@ -71,7 +72,10 @@ pub struct Session(Arc<Shared>);
 struct Shared {
     model: Model,
     inputs: Vec<Declared>,
-    device: Device,
+    /// Another one once the first was lost. Locked after `plans`, where both are.
+    device: Mutex<Device>,
+    /// How often it was opened again.
+    reopened: AtomicUsize,
     options: Options,
     /// The latest used last.
     plans: Mutex<Vec<(Key, Arc<Engine<'static>>)>>,
@@ -128,7 +132,8 @@ impl Session {
     fn of(model: &Model, inputs: Vec<Declared>, device: Device, options: &Options) -> Self {
         let inputs = inputs.into_iter().filter(|input| !options.bindings.constants.contains_key(&input.name)).collect();
         let (model, options, plans) = (model.clone(), options.clone(), Mutex::default());
-        Session(Arc::new(Shared { model, inputs, device, options, plans }))
+        let (device, reopened) = (Mutex::new(device), AtomicUsize::new(0));
+        Session(Arc::new(Shared { model, inputs, device, reopened, options, plans }))
     }
 
     /// A session that starts with a network already bound: `network` is what [`Network::bind`] makes of the model with
@@ -158,9 +163,14 @@ impl Session {
         &self.0.model
     }
 
-    /// What it runs on.
-    pub fn device(&self) -> &Device {
-        &self.0.device
+    /// What it runs on now.
+    pub fn device(&self) -> Device {
+        self.0.device.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often the device was lost and opened again.
+    pub fn reopened(&self) -> usize {
+        self.0.reopened.load(Ordering::Relaxed)
     }
 
     /// How many plans it holds now.
@@ -174,8 +184,35 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] or [`Error::Invalid`] name an input that is missing, unknown, given twice, or of a kind or shape
     /// that the model does not take. Where the shapes are new: those of [`Network::bind`]. [`Error::Device`] where the
-    /// device fails or takes longer than [`gpu::Options::timeout`].
+    /// device fails or takes longer than [`gpu::Options::timeout`]. Where the device was lost it is opened again, once a run,
+    /// and the run repeated.
     pub fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let device = self.device();
+        match self.run_once(inputs) {
+            Err(Error::Device(_)) if device.gpu().is_some_and(gpu::Gpu::is_lost) => {
+                self.reopen()?;
+                self.run_once(inputs)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Gives up what is on a lost device, unless another thread did so already.
+    fn reopen(&self) -> Result<()> {
+        let mut plans = self.plans();
+        let mut device = self.0.device.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Device::Gpu(gpu) = &*device
+            && gpu.is_lost()
+        {
+            let again = gpu.reopen()?;
+            plans.clear();
+            *device = Device::Gpu(again);
+            self.0.reopened.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn run_once(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
         let engine = self.engine(inputs)?;
         let open = |name: &str| engine.graph().inputs.iter().any(|&id| engine.graph().value(id).name == name);
         let open: Vec<(&str, &Tensor)> = inputs.iter().filter(|(name, _)| open(name)).copied().collect();
@@ -205,7 +242,8 @@ impl Session {
     }
 
     fn load(&self, key: &Key) -> Result<Engine<'static>> {
-        let Shared { model, device, options, .. } = &*self.0;
+        let Shared { model, options, .. } = &*self.0;
+        let device = &self.device();
         let mut bindings = options.bindings.clone();
         for (name, part) in key {
             match part {

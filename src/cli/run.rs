@@ -132,6 +132,9 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     console.detail(format_args!("{} nodes after fusion", job.graph().nodes.len()));
 
     let outputs = job.run(&session, args.iterations, &mut timing, console)?;
+    if session.reopened() > 0 {
+        console.note("the device was lost on the way; it was opened again, and the run repeated");
+    }
     if let Some(path) = &args.save_outputs {
         save(path, outputs.clone())?;
     }

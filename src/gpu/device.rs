@@ -114,6 +114,26 @@ impl Gpu {
         })
     }
 
+    /// Opens the same adapter again, with the same options, after this device was lost.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the adapter is gone or its driver refuses another device.
+    pub fn reopen(&self) -> Result<Gpu> {
+        pollster::block_on(async {
+            let adapters = adapter::enumerate().await;
+            let reports = adapter::reports(&adapters);
+            match adapters.into_iter().zip(reports).find(|(_, report)| *report == *self.report) {
+                Some((adapter, report)) => Gpu::on(&adapter, report, &self.options).await,
+                None => Err(Error::Device(format!("{} is gone", self.report.name))),
+            }
+        })
+    }
+
+    /// Gives the device up, as a driver that fails does: every run on it is an error from now on. For tests of what follows.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
     /// The same device, for plans that take what was measured on it.
     #[must_use]
     pub fn tuned(mut self, table: &Table) -> Self {
@@ -122,7 +142,7 @@ impl Gpu {
     }
 
     /// Whether the device is gone for good.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.faults.is_lost()
     }
 
@@ -187,7 +207,12 @@ impl Gpu {
         let errors: Vec<_> = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop())).collect();
         self.faults.check()?; // A lost device raises no error in a scope.
         match errors.into_iter().flatten().next() {
-            Some(error) => Err(Error::Device(format!("{what}: {}", describe(&error)))),
+            Some(error) => {
+                // What is made on a device that goes away is invalid, and only a poll says why.
+                self.poll(wgpu::PollType::Poll);
+                self.faults.check()?;
+                Err(Error::Device(format!("{what}: {}", describe(&error))))
+            }
             None => done,
         }
     }

@@ -9,7 +9,9 @@ use reluctor::onnx::{AttributeValue, Bindings, ModelBuilder};
 use reluctor::tensor::{Tensor, TensorType};
 use reluctor::{Model, Options, Session, cpu, default_model, plan};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Two convolutions over images of any number, height and width.
 fn any_size() -> Model {
@@ -171,4 +173,56 @@ fn the_embedded_network_takes_batches_of_any_size() {
         let input = image(&[batch, 1, 28, 28]);
         assert_eq!(session.run(&[("image", &input)]).unwrap()[0].1.shape(), [batch, 10]);
     }
+}
+
+#[test]
+fn a_lost_device_is_opened_again_and_the_run_repeated() {
+    let (model, x) = (any_size(), image(&[1, 3, 9, 7]));
+    let session = model.session_on(&Device::Gpu(own_gpu()), &Options::default()).unwrap();
+    let first = session.run(&[("x", &x)]).unwrap();
+    session.device().gpu().unwrap().destroy();
+    let second = session.run(&[("x", &x)]).unwrap();
+    assert_eq!((first, session.reopened()), (second, 1));
+}
+
+#[test]
+fn a_device_lost_again_and_again_in_mid_run_is_an_answer_or_a_device_error() {
+    let (model, x) = (any_size(), image(&[1, 3, 64, 64]));
+    let session = model.session_on(&Device::Gpu(own_gpu()), &Options::default()).unwrap();
+    let expected = session.run(&[("x", &x)]).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                session.device().gpu().unwrap().destroy();
+                thread::sleep(Duration::from_millis(15));
+            }
+        });
+        for _ in 0..12 {
+            match session.run(&[("x", &x)]) {
+                Ok(outputs) => assert_eq!(outputs, expected),
+                Err(error) => assert_eq!(error.exit_code(), 5, "{error}"),
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(session.run(&[("x", &x)]).unwrap(), expected, "it still serves");
+    assert!(session.reopened() > 0);
+}
+
+#[test]
+fn sessions_of_one_device_run_side_by_side_and_may_be_dropped_in_between() {
+    let (model, device) = (any_size(), Device::Gpu(own_gpu()));
+    thread::scope(|scope| {
+        for size in 5..9 {
+            let (model, device) = (&model, &device);
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let x = image(&[1, 3, size, size + turn]);
+                    let session = model.session_on(device, &Options::default()).unwrap();
+                    assert_near(&session.run(&[("x", &x)]).unwrap()[0].1, &reference(model, &x));
+                }
+            });
+        }
+    });
 }
