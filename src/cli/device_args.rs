@@ -5,7 +5,7 @@ use super::model_args::memory;
 use super::tune_args::stored;
 pub use crate::device::{Device, DeviceReport, Precision};
 use crate::error::Result;
-use crate::gpu::{Choice, Gpu, Options};
+use crate::gpu::{Choice, Feature, Gpu, Options};
 use crate::ops::conv::choice::FAMILIES;
 use crate::tune::store::Store;
 use clap::Args;
@@ -31,6 +31,9 @@ pub struct DeviceArgs {
     /// How long the device may take for one submission
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
     timeout: Duration,
+    /// Run as on an adapter that lacks these
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURE", help_heading = "Device")]
+    without: Vec<Feature>,
     /// What a network's tensors and weights may take on the device, for example 512MiB; exit code 6 where it is more
     #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Device")]
     max_gpu_memory: Option<u64>,
@@ -64,6 +67,7 @@ impl DeviceArgs {
             timeout: self.timeout,
             conv_kernel: self.kernel.forced(),
             max_memory: self.max_gpu_memory,
+            without: self.without.clone(),
             ..Options::default()
         };
         match open_with_cache(&self.device, options)? {

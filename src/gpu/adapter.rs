@@ -126,6 +126,43 @@ pub struct AdapterFeatures {
     pub cooperative_matrix: Vec<String>,
 }
 
+/// An optional ability that kernels or timing use, and can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Feature {
+    /// Timestamps: without them no step is timed by itself
+    Timestamps,
+    /// 16-bit floats in shaders
+    F16,
+    /// Subgroup operations: without them convolutions take other kernels
+    Subgroups,
+    /// Compiled pipelines that are kept between runs
+    PipelineCache,
+}
+
+impl Feature {
+    /// Takes it from what an adapter can do; returns wgpu's names for it.
+    pub(super) fn withhold(self, features: &mut AdapterFeatures) -> wgpu::Features {
+        match self {
+            Feature::Timestamps => {
+                (features.timestamp_query, features.timestamp_query_inside_passes) = (false, false);
+                wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
+            }
+            Feature::F16 => {
+                features.shader_f16 = false;
+                wgpu::Features::SHADER_F16
+            }
+            Feature::Subgroups => {
+                (features.subgroup, features.subgroup_min_size, features.subgroup_max_size) = (false, 0, 0);
+                wgpu::Features::SUBGROUP
+            }
+            Feature::PipelineCache => {
+                features.pipeline_cache = false;
+                wgpu::Features::PIPELINE_CACHE
+            }
+        }
+    }
+}
+
 impl From<&wgpu::Adapter> for AdapterFeatures {
     fn from(adapter: &wgpu::Adapter) -> Self {
         let (features, info) = (adapter.features(), adapter.get_info());
@@ -150,6 +187,14 @@ fn cooperative_matrices(adapter: &wgpu::Adapter) -> Vec<String> {
     let mut shapes: Vec<_> = adapter.cooperative_matrix_properties().iter().map(shape).collect();
     shapes.dedup(); // Saturating and wrapping forms of one shape look the same here.
     shapes
+}
+
+impl AdapterReport {
+    /// Whether both are of one adapter.
+    pub(super) fn is_of(&self, other: &AdapterReport) -> bool {
+        let key = |report: &AdapterReport| (report.index, report.name.clone(), report.backend.clone());
+        key(self) == key(other)
+    }
 }
 
 /// Every adapter of this machine, in the driver's order; `WGPU_BACKEND` narrows the APIs asked. Empty where there is no

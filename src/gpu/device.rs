@@ -1,6 +1,6 @@
 //! An open device: the adapter that [`Choice`] picked, with its queue, its compiled pipelines and its faults.
 
-use super::adapter::{self, AdapterKind, AdapterReport};
+use super::adapter::{self, AdapterKind, AdapterReport, Feature};
 use super::faults::{Faults, describe, lock};
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
@@ -28,6 +28,8 @@ pub struct Options {
     pub max_memory: Option<u64>,
     /// A folder where the driver's compiled pipelines are kept from run to run; they are not where nothing is said.
     pub pipeline_cache: Option<PathBuf>,
+    /// What is done without, as on an adapter that lacks it.
+    pub without: Vec<Feature>,
     /// See [`Limits::tuned`].
     pub tuned: Arc<BTreeMap<String, String>>,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             conv_kernel: None,
             max_memory: None,
             pipeline_cache: None,
+            without: Vec::new(),
             tuned: Arc::default(),
         }
     }
@@ -86,11 +89,15 @@ impl Gpu {
     }
 
     async fn on(adapter: &wgpu::Adapter, report: AdapterReport, options: &Options) -> Result<Gpu> {
-        let wanted = wgpu::Features::TIMESTAMP_QUERY
+        let mut report = report;
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
             | wgpu::Features::SHADER_F16
             | wgpu::Features::SUBGROUP
             | wgpu::Features::PIPELINE_CACHE;
+        for feature in &options.without {
+            wanted.remove(feature.withhold(&mut report.features));
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("reluctor"),
             required_features: adapter.features() & wanted,
@@ -122,7 +129,7 @@ impl Gpu {
         pollster::block_on(async {
             let adapters = adapter::enumerate().await;
             let reports = adapter::reports(&adapters);
-            match adapters.into_iter().zip(reports).find(|(_, report)| *report == *self.report) {
+            match adapters.into_iter().zip(reports).find(|(_, report)| report.is_of(&self.report)) {
                 Some((adapter, report)) => Gpu::on(&adapter, report, &self.options).await,
                 None => Err(Error::Device(format!("{} is gone", self.report.name))),
             }

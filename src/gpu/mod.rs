@@ -18,7 +18,7 @@ mod readback;
 mod session;
 mod timing;
 
-pub use adapter::{AdapterFeatures, AdapterKind, AdapterLimits, AdapterReport, adapters};
+pub use adapter::{AdapterFeatures, AdapterKind, AdapterLimits, AdapterReport, Feature, adapters};
 pub use choice::Choice;
 pub use device::{Gpu, Options};
 pub use session::Session;

@@ -4,7 +4,7 @@ use crate::device;
 use crate::random::{Numbers, Random};
 use reluctor::device::Device;
 use reluctor::error::Error;
-use reluctor::gpu::{Choice, Gpu};
+use reluctor::gpu::{self, Choice, Feature, Gpu};
 use reluctor::onnx::{AttributeValue, Bindings, ModelBuilder};
 use reluctor::tensor::{Tensor, TensorType};
 use reluctor::{Model, Options, Session, cpu, default_model, plan};
@@ -225,4 +225,22 @@ fn sessions_of_one_device_run_side_by_side_and_may_be_dropped_in_between() {
             });
         }
     });
+}
+
+#[test]
+fn adapters_that_lack_what_is_optional_compute_the_same() {
+    use Feature::*;
+    let (model, x) = (any_size(), image(&[1, 3, 20, 24]));
+    let every = vec![Timestamps, F16, Subgroups, PipelineCache];
+    for without in every.iter().map(|&feature| vec![feature]).chain([every.clone()]) {
+        let options = gpu::Options { without: without.clone(), ..gpu::Options::default() };
+        let gpu = Gpu::open(&Choice::Gpu, &options).unwrap().unwrap();
+        let (features, limits) = (&gpu.report().features, gpu.limits());
+        assert_eq!(features.timestamp_query, !without.contains(&Timestamps));
+        assert_eq!(limits.subgroup_lanes > 0, !without.contains(&Subgroups));
+        let session = model.session_on(&Device::Gpu(gpu.clone()), &Options::default()).unwrap();
+        assert_near(&session.run(&[("x", &x)]).unwrap()[0].1, &reference(&model, &x));
+        let times = session.engine(&[("x", &x)]).unwrap().trace(&[("x".to_string(), x.clone())]).unwrap();
+        assert_eq!(times.is_some(), features.timestamp_query, "{without:?}");
+    }
 }
