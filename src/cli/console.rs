@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
 /// What brings the cursor back to an empty line.
-const CLEAR_LINE: &str = "\r\u{1b}[K";
+pub const CLEAR_LINE: &str = "\r\u{1b}[K";
 
 /// Characters of a progress bar.
 const BAR: usize = 24;

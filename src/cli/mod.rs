@@ -22,6 +22,7 @@ mod fusion_args;
 mod input_args;
 mod input_files;
 mod inspect;
+mod interrupt;
 mod layers;
 mod model_args;
 mod picture_args;
@@ -113,6 +114,7 @@ impl Command {
 
 /// Parses the command line, does what it says and returns the exit code that its outcome stands for.
 pub fn main() -> ExitCode {
+    interrupt::catch();
     run(std::env::args_os())
 }
 

@@ -136,6 +136,11 @@ impl Gpu {
         })
     }
 
+    /// Bytes that the driver has allocated on it by now, for everything that is alive; none where its allocator does not say.
+    pub fn allocated(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// Gives the device up, as a driver that fails does: every run on it is an error from now on. For tests of what follows.
     pub fn destroy(&self) {
         self.device.destroy();
