@@ -34,6 +34,9 @@ pub struct Limits {
     /// Loop iterations that one invocation may make. Mesa 22.3's software Vulkan silently stops all loops of an invocation
     /// together after 65,535, and long dispatches trip watchdogs elsewhere, so longer sums are split over dispatches.
     pub max_loop_iterations: u32,
+    /// Arithmetic of one dispatch at most, in flops, where its channels can be split: operating systems take a GPU for hung
+    /// that works on one for seconds. A tenth of a second of a slow device of its kind.
+    pub max_dispatch_flops: u64,
     /// Invocations that run in step and can read one another's registers, where the adapter has just one such number and
     /// kernels may rely on it; 0 elsewhere.
     pub subgroup_lanes: u32,
@@ -58,6 +61,7 @@ impl Default for Limits {
             max_compute_workgroups_per_dimension: 65_535,
             min_storage_buffer_offset_alignment: 256,
             max_loop_iterations: 60_000,
+            max_dispatch_flops: 10_000_000_000,
             subgroup_lanes: 0,
             software: false,
             conv_kernel: None,
@@ -72,6 +76,14 @@ impl Limits {
     pub fn filters_per_binding(&self, row: usize) -> usize {
         let limit = self.max_storage_buffer_binding_size.min(self.max_buffer_size) as usize;
         limit / (row.max(1) * size_of::<f32>())
+    }
+
+    /// Filters of `row` numbers, each of which makes so many results, that fit one binding and one dispatch's time; 1 where
+    /// one filter is too much by itself.
+    pub fn filters_per_dispatch(&self, row: usize, results: usize) -> usize {
+        let flops = 2 * row.max(1) as u64 * results.max(1) as u64;
+        let in_time = usize::try_from((self.max_dispatch_flops / flops).max(1)).unwrap_or(usize::MAX);
+        self.filters_per_binding(row).min(in_time)
     }
 }
 

@@ -175,6 +175,12 @@ impl Gpu {
             min_storage_buffer_offset_alignment: limits.min_storage_buffer_offset_alignment,
             subgroup_lanes: if subgroups { features.subgroup_min_size } else { 0 },
             software: self.report.kind == AdapterKind::Software,
+            max_dispatch_flops: match self.report.kind {
+                // At a teraflop a second; nobody resets a processor.
+                AdapterKind::Discrete => 100_000_000_000,
+                AdapterKind::Software => u64::MAX,
+                _ => Limits::default().max_dispatch_flops,
+            },
             conv_kernel: self.options.conv_kernel.clone(),
             max_memory: self.options.max_memory,
             tuned: Arc::clone(&self.options.tuned),

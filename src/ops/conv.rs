@@ -67,6 +67,11 @@ impl ConvShape {
         self.in_c / self.groups * self.window.kernel[0] * self.window.kernel[1]
     }
 
+    /// Results of each output channel, of the whole batch and before a pool.
+    pub fn pixels(&self) -> usize {
+        self.batch * self.out[0] * self.out[1]
+    }
+
     /// `[n, c, h, w]` of the unpooled output.
     pub fn output(&self) -> [usize; 4] {
         [self.batch, self.out_c, self.out[0], self.out[1]]

@@ -273,7 +273,8 @@ impl Operator for MatMul {
         // A constant factor is stored column after column, so that a part of its columns is one range of a buffer.
         let columns = sizes.columns(&row_major_slice(b.as_real()?));
         [params.b_row, params.b_column] = [1, sizes.k as u32];
-        for range in node.channel_ranges(sizes.n, sizes.k, Packing::Each) {
+        let results = params.count as usize / sizes.n.max(1);
+        for range in node.channel_ranges(sizes.n, sizes.k, results, Packing::Each) {
             let packed =
                 node.constant_buffer("columns", columns[range.start * sizes.k..range.end * sizes.k].to_vec())?;
             let (first_n, count_n) = (range.start as u32, range.len() as u32);

@@ -298,11 +298,11 @@ impl<'a> Lowering<'a> {
         (view.bytes / F32 as u64) as u32
     }
 
-    /// Ranges of output channels whose weights, `row` numbers for each, fit one binding; all but the last hold whole tiles
-    /// of the packing.
-    pub fn channel_ranges(&self, channels: usize, row: usize, packing: Packing) -> Vec<Range<usize>> {
+    /// Ranges of output channels whose weights, `row` numbers for each, fit one binding, and whose arithmetic, so many results
+    /// for each, one dispatch; all but the last hold whole tiles of the packing.
+    pub fn channel_ranges(&self, channels: usize, row: usize, results: usize, packing: Packing) -> Vec<Range<usize>> {
         let width = packing.width();
-        let most = (self.limits.filters_per_binding(row) / width * width).max(width);
+        let most = (self.limits.filters_per_dispatch(row, results) / width * width).max(width);
         (0..channels).step_by(most).map(|start| start..(start + most).min(channels)).collect()
     }
 

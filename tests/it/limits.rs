@@ -129,6 +129,19 @@ fn weights_larger_than_a_binding_are_split_over_dispatches() {
 }
 
 #[test]
+fn work_that_would_take_too_long_is_split_over_dispatches() {
+    // Time for 8 of 33 channels, each of 30 sums: one tile more where a tile has 16.
+    for (kernel, split) in [("conv_tile", 5), ("conv_direct", 5), ("conv_subgroup", 3), ("conv_gemm 32x32", 2)] {
+        let max_dispatch_flops = 8 * 30 * 2 * (64 * 9 + 2);
+        let plan = check_under(
+            &conv([3, 3], 64, 33),
+            &Limits { conv_kernel: Some(kernel.into()), max_dispatch_flops, ..gpu().limits() },
+        );
+        assert_eq!(dispatches(&plan)[0], split, "{kernel}");
+    }
+}
+
+#[test]
 fn tiles_of_split_weights_stay_within_a_group() {
     let mut build = Build::new(11);
     let window = window([3, 3], [1, 1], [1, 1], [1; 4]);

@@ -58,7 +58,7 @@ impl Tiling {
 
     /// Workgroups that compute so many output channels.
     fn groups(&self, shape: &ConvShape, channels: usize) -> usize {
-        self.channel_tiles(shape, channels) * self.splits * pixels(shape).div_ceil(self.tile.pixels)
+        self.channel_tiles(shape, channels) * self.splits * shape.pixels().div_ceil(self.tile.pixels)
     }
 
     /// Loop iterations of one invocation: over slabs, their fours, and in finding the next product.
@@ -122,11 +122,6 @@ fn in_blocks(shape: &ConvShape) -> usize {
     (shape.in_c / shape.groups).div_ceil(CHANNELS)
 }
 
-/// Output pixels of the batch.
-fn pixels(shape: &ConvShape) -> usize {
-    shape.batch * shape.out[0] * shape.out[1]
-}
-
 /// Every tile and split that fits, each with its cost.
 pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
     let Problem { shape, epilogue, limits, .. } = problem;
@@ -183,9 +178,9 @@ fn lower(
         let tile = tiling.tile.part();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
         let row = (tiling.filters(shape) / tiling.tile.channels) + 2;
-        let per_binding = node.limits().filters_per_binding(row) / tiling.tile.channels * tiling.tile.channels;
+        let per_dispatch = node.limits().filters_per_dispatch(row, shape.pixels()) / tiling.tile.channels;
         // Groups are never taken apart: `fits` saw to it that they need not be.
-        let most = if shape.groups == 1 { per_binding.max(tiling.tile.channels) } else { shape.out_c };
+        let most = if shape.groups == 1 { per_dispatch.max(1) * tiling.tile.channels } else { shape.out_c };
         let partial = match tiling.splits {
             1 => None,
             _ => Some(node.scratch("sums of its splits", tiling.scratch(shape))?),
@@ -201,7 +196,7 @@ fn lower(
             if let Some(partial) = partial {
                 let parts = [split_parts(), vec![tile]].concat();
                 node.dispatch_groups(&CONV_GEMM, parts, groups, params, partial, &[bound.input, packed])?;
-                let count = (pixels(shape) * padded / CHANNELS) as u32;
+                let count = (shape.pixels() * padded / CHANNELS) as u32;
                 let inputs = [&[partial][..], &bound.inputs(packed)[1..]].concat();
                 node.dispatch(&CONV_JOIN, bound.parts.clone(), count, params, bound.output, &inputs)?;
             } else {

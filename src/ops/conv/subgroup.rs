@@ -155,8 +155,9 @@ fn lower(
         let strips = if in_place { parts::STRIPS_POOLED } else { parts::STRIPS_EACH };
         let parts = [&bound.parts[..], &[strips, tile.part()]].concat();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let most = node.limits().filters_per_binding(by_four::padded_row(shape)) / tile.channels * tile.channels;
-        for first in (0..shape.out_c).step_by(most.max(1)) {
+        let most = node.limits().filters_per_dispatch(by_four::padded_row(shape), shape.pixels());
+        let most = (most / tile.channels * tile.channels).max(tile.channels);
+        for first in (0..shape.out_c).step_by(most) {
             let channels = first..(first + most).min(shape.out_c);
             let packed = pack(node, shape, &folded, channels.clone(), tile)?;
             let padded = channels.len().next_multiple_of(tile.channels);
