@@ -107,7 +107,7 @@ pub(super) fn rounding(shape: &ConvShape) -> Rounding<impl Sums> {
 }
 
 /// Not beside a tile of `conv_subgroup` that needs less than 1.25 of its time by estimate, nor on devices where nobody has
-/// measured it. On lavapipe the estimates were held against 50 measured shapes (`benches/RESULTS.md`).
+/// measured it. On lavapipe the estimates were held against the measured shapes (`benches/RESULTS.md`).
 pub(super) fn pays(problem: &Problem<'_>) -> Result<(), String> {
     const WORTH_MORE_DISPATCHES: f64 = 1.25;
     let Problem { shape, limits, .. } = problem;
