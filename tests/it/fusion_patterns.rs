@@ -24,7 +24,17 @@ fn with_number(build: &mut Build, name: &str, function: BinaryFunction, x: Value
 
 type Pattern = fn(&mut Build, ValueId) -> ValueId;
 
-const PATTERNS: [(&str, Activation, Pattern); 9] = [
+const PATTERNS: [(&str, Activation, Pattern); 11] = [
+    ("gelu by tanh, a power", Activation::GeluTanh, |b, x| {
+        let three = number(b, 3.0);
+        let cube = binary(b, "cube", BinaryFunction::Pow, x, three);
+        gelu_by_tanh(b, x, cube)
+    }),
+    ("gelu by tanh, products", Activation::GeluTanh, |b, x| {
+        let square = binary(b, "square", Mul, x, x);
+        let cube = binary(b, "cube", Mul, square, x);
+        gelu_by_tanh(b, x, cube)
+    }),
     ("silu", Activation::Swish { alpha: 1.0 }, |b, x| {
         let gate = activate(b, "gate", x, Activation::Sigmoid);
         binary(b, "y", Mul, gate, x)
@@ -71,6 +81,16 @@ const PATTERNS: [(&str, Activation, Pattern); 9] = [
         binary(b, "y", Mul, half, gate)
     }),
 ];
+
+fn gelu_by_tanh(build: &mut Build, x: ValueId, cube: ValueId) -> ValueId {
+    let share = with_number(build, "share", Mul, cube, 0.044715);
+    let sum = binary(build, "sum", Add, x, share);
+    let scaled = with_number(build, "scaled", Mul, sum, 0.797_884_6);
+    let tanh = activate(build, "tanh", scaled, Activation::Tanh);
+    let gate = with_number(build, "gate", Add, tanh, 1.0);
+    let half = with_number(build, "half", Mul, x, 0.5);
+    binary(build, "y", Mul, half, gate)
+}
 
 fn erf(build: &mut Build, x: ValueId, function: BinaryFunction, value: f32) -> ValueId {
     let scaled = with_number(build, "scaled", function, x, value);
