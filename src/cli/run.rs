@@ -174,7 +174,7 @@ impl RunArgs {
     /// The model and the pictures. Where the first argument is a picture, the embedded network is meant.
     fn model_and_pictures(&self) -> (Cow<'_, ModelArgs>, Vec<PathBuf>) {
         match &self.model.path {
-            Some(path) if is_picture(path) || list::is_open_ended(std::slice::from_ref(path)) => {
+            Some(path) if is_picture(path) || list::is_of_pictures(path) => {
                 let pictures = [path].into_iter().chain(&self.images).cloned().collect();
                 (Cow::Owned(ModelArgs { path: None, ..self.model.clone() }), pictures)
             }

@@ -272,3 +272,50 @@ fn thousands_of_products_in_a_row_are_read_as_they_stand() {
     let case = build.done(&[y]);
     assert_eq!(fused(&case, &Fusion::only(["patterns"]).unwrap()).graph.nodes.len(), 3000);
 }
+
+/// Channels last, and back.
+const LAST: [usize; 4] = [0, 2, 3, 1];
+const FIRST: [usize; 4] = [0, 3, 1, 2];
+
+fn transposed(build: &mut Build, name: &str, x: ValueId, permutation: [usize; 4]) -> ValueId {
+    build.node(name, Transpose { permutation: permutation.to_vec() }, &[Some(x)])
+}
+
+#[test]
+fn transpositions_wander_until_they_meet_their_opposite() {
+    let mut build = Build::new(35);
+    let (x, y) = (build.input(&[2, 3, 7, 13]), build.input(&[2, 3, 7, 13]));
+    let (a, b) = (transposed(&mut build, "x last", x, LAST), transposed(&mut build, "y last", y, LAST));
+    // A gate that reads its own input twice, a constant for each channel, a single number, and two tensors.
+    let gate = activate(&mut build, "gate", a, Activation::Tanh);
+    let gated = binary(&mut build, "gated", Mul, a, gate);
+    let channels = build.constant(&[3]);
+    let shifted = binary(&mut build, "shifted", Add, gated, channels);
+    let halved = with_number(&mut build, "halved", Mul, shifted, 0.5);
+    let sum = binary(&mut build, "sum", Add, halved, b);
+    let both = build.node("both", Concat { axis: 3 }, &[Some(sum), Some(b)]);
+    let first = transposed(&mut build, "first", both, FIRST);
+    let out = activate(&mut build, "out", first, Activation::Relu);
+    let case = build.done(&[out]);
+    let fused = fused(&case, &Fusion::only(["transposes"]).unwrap());
+    let left = fused.graph.nodes.iter().filter(|node| matches!(node.op, Op::Transpose(_))).count();
+    assert_eq!(left, 0, "{}", fused.graph);
+    assert_alike("transposes", &case, &fused);
+    check(&fused);
+}
+
+#[test]
+fn a_transposition_that_is_needed_stays_and_is_made_once() {
+    let mut build = Build::new(36);
+    let x = build.input(&[2, 3, 7, 13]);
+    let last = transposed(&mut build, "last", x, LAST);
+    let mean = build.node("mean", Reduce { kind: ReduceKind::Mean, axes: 3..4 }, &[Some(last)]);
+    let relu = activate(&mut build, "relu", last, Activation::Relu);
+    let turned = transposed(&mut build, "turned", relu, [0, 2, 1, 3]);
+    let case = build.done(&[mean, turned, last]);
+    let fused = fused(&case, &Fusion::only(["transposes"]).unwrap());
+    let left = fused.graph.nodes.iter().filter(|node| matches!(node.op, Op::Transpose(_))).count();
+    assert_eq!(left, 2, "{}", fused.graph);
+    assert_alike("transposes", &case, &fused);
+    check(&fused);
+}
