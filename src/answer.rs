@@ -29,6 +29,8 @@ pub struct View {
     pub picture: [u32; 2],
     /// Of the network's input.
     pub network: [u32; 2],
+    /// Of the network's input: 1 is luma alone.
+    pub channels: usize,
     /// The way from one to the other.
     pub placement: Placement,
 }

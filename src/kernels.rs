@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 26] = [
+pub static KERNELS: [&Kernel; 27] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -88,6 +88,7 @@ pub static KERNELS: [&Kernel; 26] = [
     &ops::gather::GATHER_AXIS,
     &ops::select::SELECT_EACH,
     &ops::arg_most::ARG_ROWS,
+    &ops::top_k::TOP_K,
     &plan::layout::CHANNELS_BY_FOUR,
     &plan::layout::CHANNELS_APART,
 ];

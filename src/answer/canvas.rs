@@ -74,7 +74,7 @@ impl Canvas {
     /// Text on a ground of a colour, its upper left corner at a place in the picture's pixels.
     fn label(&mut self, text: &str, [x, y]: [i64; 2], ground: [u8; 3]) {
         let step = self.step;
-        let size = Size::new((text.chars().count() as i32 * LETTER + 4) as u32, LINE as u32);
+        let size = Size::new(label_width(text), LINE as u32);
         let mut at = At { canvas: self, x, y, step };
         let style = PrimitiveStyle::with_fill(rgb(ground));
         let ink = MonoTextStyle::new(&FONT_9X18_BOLD, rgb(ink_on(ground)));
@@ -112,6 +112,11 @@ impl DrawTarget for At<'_> {
     }
 }
 
+/// In the font's pixels, before it is enlarged.
+fn label_width(text: &str) -> u32 {
+    text.chars().count() as u32 * LETTER as u32 + 4
+}
+
 fn rgb([r, g, b]: [u8; 3]) -> Rgb888 {
     Rgb888::new(r, g, b)
 }
@@ -138,7 +143,9 @@ pub fn draw_boxes(picture: &Picture, found: &[Detection]) -> Result<Picture> {
         canvas.fill([right - thick, top, right, bottom], colour);
         let line = i64::from(LINE) * i64::from(canvas.step);
         let above = if top >= line { top - line } else { top };
-        canvas.label(&format!("{} {score:.2}", called(label.as_deref(), *class)), [left, above], colour);
+        let text = format!("{} {score:.2}", called(label.as_deref(), *class));
+        let within = i64::from(canvas.width) - i64::from(label_width(&text) * canvas.step);
+        canvas.label(&text, [left.min(within).max(0), above], colour);
     }
     canvas.picture()
 }
@@ -169,10 +176,13 @@ pub fn sheet(pictures: &[&Picture]) -> Result<Picture> {
     let pictures = pictures.iter().map(|picture| thumbnail(picture)).collect::<Result<Vec<Picture>>>()?;
     let most = |side: fn(&Picture) -> u32| pictures.iter().map(side).max().unwrap_or(1);
     let (width, height) = (most(Picture::width) + GAP, most(Picture::height) + GAP);
-    // About as wide as a screen.
-    let columns = ((pictures.len() as f64 * 1.6 * f64::from(height) / f64::from(width)).sqrt().round() as u32).max(1);
-    let columns = columns.min(pictures.len().max(1) as u32);
-    let rows = (pictures.len() as u32).div_ceil(columns).max(1);
+    let count = pictures.len().max(1) as u32;
+    // About as wide as a screen, with as few fields left over as may be.
+    let usual = (f64::from(count) * 1.6 * f64::from(height) / f64::from(width)).sqrt().round() as u32;
+    let near = usual.saturating_sub(1).max(1)..=usual + 1;
+    let left_over = |columns: &u32| (columns - 1 - (count - 1) % columns, columns.abs_diff(usual));
+    let columns = near.min_by_key(left_over).unwrap_or(1).min(count);
+    let rows = count.div_ceil(columns);
     let pixels = vec![255; 3 * (columns * width) as usize * (rows * height) as usize];
     let mut canvas = Canvas::of(&Picture::new(columns * width, rows * height, 3, pixels)?);
     for (at, picture) in (0..).zip(&pictures) {

@@ -40,7 +40,11 @@ pub fn restored(
     }
     let side = |side: usize| u32::try_from(side).map_err(|_| Error::invalid("the output picture", "is too large"));
     let picture = Picture::new(side(width)?, side(height)?, channels, pixels)?;
-    if channels == 1 && source.channels() == 3 { picture.with_colours_of(&seen(source, view)?) } else { Ok(picture) }
+    if channels == 1 && view.channels == 1 && source.channels() == 3 {
+        picture.with_colours_of(&seen(source, view)?)
+    } else {
+        Ok(picture)
+    }
 }
 
 /// The part of the picture that the network saw.

@@ -209,7 +209,8 @@ pub fn read_picture(
     let shape = preset.shape_for(picture, known);
     bindings.budget.tensor(&declared.name, &TensorType::real(shape))?;
     let (tensor, placement) = preset.place(picture, shape)?;
-    let view = View { picture: [picture.width(), picture.height()], network: preset.size_of(shape), placement };
+    let (network, channels) = (preset.size_of(shape), preset.channels_of(shape));
+    let view = View { picture: [picture.width(), picture.height()], network, channels, placement };
     Ok(Read { tensor, pipeline: preset.describe(shape), view })
 }
 

@@ -177,7 +177,7 @@ impl RunArgs {
     /// The model and the pictures. Where the first argument is a picture, the embedded network is meant.
     fn model_and_pictures(&self) -> (Cow<'_, ModelArgs>, Vec<PathBuf>) {
         match &self.model.path {
-            Some(path) if is_picture(path) || list::is_open_ended(std::slice::from_ref(path)) => {
+            Some(path) if is_picture(path) || list::is_of_pictures(path) => {
                 let pictures = [path].into_iter().chain(&self.images).cloned().collect();
                 (Cow::Owned(ModelArgs { path: None, ..self.model.clone() }), pictures)
             }
@@ -273,9 +273,10 @@ impl Job {
     /// Where there is no picture, the input itself is one.
     fn own_view(&self) -> Option<View> {
         let shape: [usize; 4] = self.bound.feed.iter().find(|fed| fed.open)?.tensor.shape().try_into().ok()?;
-        let size = Preset::named("none").ok()?.size_of(shape);
+        let preset = Preset::named("none").ok()?;
+        let (size, channels) = (preset.size_of(shape), preset.channels_of(shape));
         let placement = Placement { scale: [1.0; 2], offset: [0.0; 2] };
-        Some(View { picture: size, network: size, placement })
+        Some(View { picture: size, network: size, channels, placement })
     }
 
     /// Measures first where that was asked for, and plans again with what was found.

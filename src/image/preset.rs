@@ -190,6 +190,11 @@ impl Preset {
         parts.concat()
     }
 
+    /// The channels of an input of this shape.
+    pub fn channels_of(&self, shape: [usize; 4]) -> usize {
+        if self.layout_of(shape.map(Some)) == Layout::Nhwc { shape[3] } else { shape[1] }
+    }
+
     /// Width and height of an input of this shape, in pixels.
     pub fn size_of(&self, shape: [usize; 4]) -> [u32; 2] {
         let [height, width] = match self.layout_of(shape.map(Some)) {

@@ -45,7 +45,7 @@ struct Sizes {
 }
 
 impl MatMul {
-    fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         let activation = Activation::Identity;
         MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation }
     }

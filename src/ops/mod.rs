@@ -11,6 +11,7 @@ pub mod cast;
 pub mod concat;
 pub mod conv;
 pub mod conv_transpose;
+pub(crate) mod einsum;
 pub mod epilogue;
 pub mod expand;
 mod finish;
@@ -22,6 +23,7 @@ mod line;
 pub mod logic;
 pub mod matmul;
 pub(crate) mod normalization;
+pub(crate) mod one_hot;
 pub mod pad;
 pub(crate) mod pairs;
 pub mod pool;
@@ -37,6 +39,7 @@ pub mod select;
 pub mod slice;
 pub mod softmax;
 pub mod strided;
+pub mod top_k;
 pub mod transpose;
 pub mod unary;
 mod volume;
@@ -64,6 +67,7 @@ pub use restrict::{Cut, Restricted};
 pub use select::Select;
 pub use slice::Slice;
 pub use softmax::Softmax;
+pub use top_k::TopK;
 pub use transpose::Transpose;
 pub use unary::{Unary, UnaryFunction};
 
@@ -297,6 +301,7 @@ operators! {
     Select,
     Slice,
     Softmax,
+    TopK,
     Transpose,
     Unary,
 }

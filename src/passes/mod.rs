@@ -8,6 +8,7 @@ mod fuse_pad;
 mod fuse_pool;
 mod fuse_residual;
 mod fuse_scale;
+mod move_transposes;
 mod readers;
 mod recognise_activations;
 mod remove_identities;
@@ -27,7 +28,12 @@ pub struct Pass {
 }
 
 /// Every pass, in the order in which they run: what comes first in an epilogue is fused first.
-pub static PASSES: [Pass; 8] = [
+pub static PASSES: [Pass; 9] = [
+    Pass {
+        name: "transposes",
+        summary: "transpositions past element by element operators, until they meet their opposite and both vanish",
+        run: move_transposes::run,
+    },
     Pass {
         name: "patterns",
         summary: "SiLU, HardSwish, HardSigmoid, Mish and GELU that are written as several nodes, each into one",

@@ -1,13 +1,16 @@
 //! Activations that exporters write as several nodes: `x sigmoid(x)`, `x clip(x + 3, 0, 6) / 6`, `x tanh(softplus(x))`,
-//! `x (1 + erf(x / sqrt(2))) / 2`. A file has 1 / 6 and the like rounded to f32, and that much may change.
+//! `x (1 + erf(x / sqrt(2))) / 2`, and the same by tanh. A file has 1 / 6 and the like rounded to f32, and that much may change.
 
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Activate, Activation, Binary, BinaryFunction, Op, Unary, UnaryFunction};
 use crate::tensor::Tensor;
-use std::f64::consts::FRAC_1_SQRT_2;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+
+/// The cube's share in the argument of GELU by tanh (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
+const CUBE: f64 = 0.044715;
 
 /// No activation is written in more nodes; a file may multiply thousands of times in a row.
-const MOST_PARTS: usize = 8;
+const MOST_PARTS: usize = 12;
 
 pub(super) fn run(graph: &mut Graph) {
     let mut index = 0;
@@ -137,20 +140,54 @@ impl<'g> Formula<'g> {
             }
             (Op::Binary(_), Some(_)) if close(scale, 0.5) => {
                 self.parts.pop();
-                let (erf, one) = self.with_number(gate, BinaryFunction::Add)?;
-                let erf = self.step(erf)?;
-                let is_erf = matches!(erf.op, Op::Unary(Unary { function: UnaryFunction::Erf })) && one == 1.0;
-                let scaled = erf.input(0)?;
-                let mut factors = (Vec::new(), 1.0);
-                let at = self.graph.nodes.iter().position(|node| node.outputs[..] == [scaled])?;
-                self.graph.sole_consumer(scaled).ok()?;
-                self.factors(at, &mut factors.0, &mut factors.1);
-                self.parts.push(at);
-                let [x] = factors.0[..] else { return None };
-                Some((Activation::Gelu, same(x).filter(|_| is_erf && close(factors.1, FRAC_1_SQRT_2))?))
+                let (gate, one) = self.with_number(gate, BinaryFunction::Add)?;
+                let gate = self.step(gate).filter(|_| one == 1.0)?;
+                let (factors, scale) = self.product(gate.input(0)?)?;
+                let [argument] = factors[..] else { return None };
+                match gate.op {
+                    Op::Unary(Unary { function: UnaryFunction::Erf }) if close(scale, FRAC_1_SQRT_2) => {
+                        Some((Activation::Gelu, same(argument)?))
+                    }
+                    Op::Activate(Activate { activation: Activation::Tanh }) if close(scale, FRAC_2_PI.sqrt()) => {
+                        Some((Activation::GeluTanh, same(self.with_cube(argument)?)?))
+                    }
+                    _ => None,
+                }
             }
             _ => None,
         }
+    }
+
+    /// What a product that nobody else reads multiplies, and the product of the single numbers in it.
+    fn product(&mut self, value: ValueId) -> Option<(Vec<ValueId>, f64)> {
+        let at = self.graph.nodes.iter().position(|node| node.outputs[..] == [value])?;
+        self.graph.sole_consumer(value).ok()?;
+        let (mut factors, mut scale) = (Vec::new(), 1.0);
+        self.factors(at, &mut factors, &mut scale);
+        self.parts.push(at);
+        Some((factors, scale))
+    }
+
+    /// `x` of `x + 0.044715 x^3`.
+    fn with_cube(&mut self, sum: ValueId) -> Option<ValueId> {
+        let node = self.step(sum).filter(|node| arithmetic(node) == Some(BinaryFunction::Add))?;
+        let [a, b] = [node.input(0)?, node.input(1)?];
+        [(a, b), (b, a)].into_iter().find_map(|(x, cube)| {
+            let mut formula = Formula { graph: self.graph, parts: self.parts.clone() };
+            let (factors, scale) = formula.product(cube)?;
+            let is_cube = match factors[..] {
+                [one, two, three] => [one, two, three] == [x; 3],
+                [power] => {
+                    let node = formula.step(power).filter(|node| arithmetic(node) == Some(BinaryFunction::Pow))?;
+                    node.input(0)? == x && formula.number(node.input(1)?)? == 3.0
+                }
+                _ => false,
+            };
+            (is_cube && close(scale, CUBE)).then(|| {
+                self.parts = formula.parts;
+                x
+            })
+        })
     }
 
     /// The other operand of an operation with a single number.

@@ -154,12 +154,13 @@ mod tests {
     }
 
     /// Operators that are computed while a model is loaded, or are made of others that are tried.
-    const NOT_TRIED: &str = "Atan CastLike Constant ConstantOfShape Cos DequantizeLinear Dropout GatherElements GatherND \
+    const NOT_TRIED: &str = "Atan CastLike Constant ConstantOfShape Cos DequantizeLinear Dropout Einsum GatherElements GatherND \
         GlobalLpPool Hardmax If LpNormalization MeanVarianceNormalization Mod NonZero QuantizeLinear Range ReduceL1 ReduceL2 \
         ReduceLogSum ReduceLogSumExp ReduceProd ReduceSumSquare Scatter ScatterElements ScatterND Shape Sin Size Unsqueeze \
         Upsample";
     /// Operators on truth values and places: a random network has reals alone, and tests/it/parity/kinds.rs tries these.
-    const NO_REALS: &str = "And ArgMax ArgMin Cast Equal Greater GreaterOrEqual Less LessOrEqual Not Or Where Xor";
+    const NO_REALS: &str = "And ArgMax ArgMin Cast Equal Greater GreaterOrEqual Less LessOrEqual Not OneHot Or TopK \
+        Where Xor";
 
     #[test]
     fn every_operator_with_a_device_form_is_tried() {

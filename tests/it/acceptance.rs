@@ -54,6 +54,7 @@ fn grown(op: &Op, slot: usize, shape: &[usize], rank: usize, factor: usize) -> V
         op if broadcasts(op) && rank < 8 => [&[factor][..], &vec![1; rank - shape.len()], shape].concat(),
         // The batch is the row.
         Op::ArgMost(most) if most.axis == 0 => shape.to_vec(),
+        Op::TopK(most) if most.axis == 0 => shape.to_vec(),
         Op::Concat(_) | Op::Slice(_) | Op::Expand(_) | Op::Reshape(_) => shape.to_vec(),
         _ if slot == 0 && !shape.is_empty() => batch(shape),
         _ => shape.to_vec(),

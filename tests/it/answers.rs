@@ -13,7 +13,12 @@ use std::path::Path;
 
 /// A network of 64x64 that saw a picture of 128x64 as a whole.
 fn view() -> View {
-    View { picture: [128, 64], network: [64, 64], placement: Placement { scale: [2.0, 1.0], offset: [0.0; 2] } }
+    View {
+        picture: [128, 64],
+        network: [64, 64],
+        channels: 3,
+        placement: Placement { scale: [2.0, 1.0], offset: [0.0; 2] },
+    }
 }
 
 /// Cells of a 64x64 network: 8x8, 4x4 and 2x2.

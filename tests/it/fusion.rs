@@ -232,6 +232,7 @@ fn each_pass_alone_fuses_its_own_kind_only() {
     let y = max_pool(&mut build, "pool", y, 2, 2);
     let case = build.done(&[y]);
     let alone = [
+        ("transposes", 4),
         ("patterns", 4),
         ("pad", 4),
         ("batch-norm", 3),

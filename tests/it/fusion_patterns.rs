@@ -24,7 +24,17 @@ fn with_number(build: &mut Build, name: &str, function: BinaryFunction, x: Value
 
 type Pattern = fn(&mut Build, ValueId) -> ValueId;
 
-const PATTERNS: [(&str, Activation, Pattern); 9] = [
+const PATTERNS: [(&str, Activation, Pattern); 11] = [
+    ("gelu by tanh, a power", Activation::GeluTanh, |b, x| {
+        let three = number(b, 3.0);
+        let cube = binary(b, "cube", BinaryFunction::Pow, x, three);
+        gelu_by_tanh(b, x, cube)
+    }),
+    ("gelu by tanh, products", Activation::GeluTanh, |b, x| {
+        let square = binary(b, "square", Mul, x, x);
+        let cube = binary(b, "cube", Mul, square, x);
+        gelu_by_tanh(b, x, cube)
+    }),
     ("silu", Activation::Swish { alpha: 1.0 }, |b, x| {
         let gate = activate(b, "gate", x, Activation::Sigmoid);
         binary(b, "y", Mul, gate, x)
@@ -71,6 +81,16 @@ const PATTERNS: [(&str, Activation, Pattern); 9] = [
         binary(b, "y", Mul, half, gate)
     }),
 ];
+
+fn gelu_by_tanh(build: &mut Build, x: ValueId, cube: ValueId) -> ValueId {
+    let share = with_number(build, "share", Mul, cube, 0.044715);
+    let sum = binary(build, "sum", Add, x, share);
+    let scaled = with_number(build, "scaled", Mul, sum, 0.797_884_6);
+    let tanh = activate(build, "tanh", scaled, Activation::Tanh);
+    let gate = with_number(build, "gate", Add, tanh, 1.0);
+    let half = with_number(build, "half", Mul, x, 0.5);
+    binary(build, "y", Mul, half, gate)
+}
 
 fn erf(build: &mut Build, x: ValueId, function: BinaryFunction, value: f32) -> ValueId {
     let scaled = with_number(build, "scaled", function, x, value);
@@ -251,4 +271,51 @@ fn thousands_of_products_in_a_row_are_read_as_they_stand() {
     let y = (0..3000).fold(x, |y, at| with_number(&mut build, &format!("y{at}"), Mul, y, 1.0));
     let case = build.done(&[y]);
     assert_eq!(fused(&case, &Fusion::only(["patterns"]).unwrap()).graph.nodes.len(), 3000);
+}
+
+/// Channels last, and back.
+const LAST: [usize; 4] = [0, 2, 3, 1];
+const FIRST: [usize; 4] = [0, 3, 1, 2];
+
+fn transposed(build: &mut Build, name: &str, x: ValueId, permutation: [usize; 4]) -> ValueId {
+    build.node(name, Transpose { permutation: permutation.to_vec() }, &[Some(x)])
+}
+
+#[test]
+fn transpositions_wander_until_they_meet_their_opposite() {
+    let mut build = Build::new(35);
+    let (x, y) = (build.input(&[2, 3, 7, 13]), build.input(&[2, 3, 7, 13]));
+    let (a, b) = (transposed(&mut build, "x last", x, LAST), transposed(&mut build, "y last", y, LAST));
+    // A gate that reads its own input twice, a constant for each channel, a single number, and two tensors.
+    let gate = activate(&mut build, "gate", a, Activation::Tanh);
+    let gated = binary(&mut build, "gated", Mul, a, gate);
+    let channels = build.constant(&[3]);
+    let shifted = binary(&mut build, "shifted", Add, gated, channels);
+    let halved = with_number(&mut build, "halved", Mul, shifted, 0.5);
+    let sum = binary(&mut build, "sum", Add, halved, b);
+    let both = build.node("both", Concat { axis: 3 }, &[Some(sum), Some(b)]);
+    let first = transposed(&mut build, "first", both, FIRST);
+    let out = activate(&mut build, "out", first, Activation::Relu);
+    let case = build.done(&[out]);
+    let fused = fused(&case, &Fusion::only(["transposes"]).unwrap());
+    let left = fused.graph.nodes.iter().filter(|node| matches!(node.op, Op::Transpose(_))).count();
+    assert_eq!(left, 0, "{}", fused.graph);
+    assert_alike("transposes", &case, &fused);
+    check(&fused);
+}
+
+#[test]
+fn a_transposition_that_is_needed_stays_and_is_made_once() {
+    let mut build = Build::new(36);
+    let x = build.input(&[2, 3, 7, 13]);
+    let last = transposed(&mut build, "last", x, LAST);
+    let mean = build.node("mean", Reduce { kind: ReduceKind::Mean, axes: 3..4 }, &[Some(last)]);
+    let relu = activate(&mut build, "relu", last, Activation::Relu);
+    let turned = transposed(&mut build, "turned", relu, [0, 2, 1, 3]);
+    let case = build.done(&[mean, turned, last]);
+    let fused = fused(&case, &Fusion::only(["transposes"]).unwrap());
+    let left = fused.graph.nodes.iter().filter(|node| matches!(node.op, Op::Transpose(_))).count();
+    assert_eq!(left, 2, "{}", fused.graph);
+    assert_alike("transposes", &case, &fused);
+    check(&fused);
 }

@@ -37,6 +37,7 @@ mod pool_definition;
 mod random;
 mod readme;
 mod restrict;
+mod scarcity;
 mod scratch;
 mod seeded;
 mod selftest;

@@ -55,6 +55,9 @@ fn folders_patterns_and_lists_name_the_same_pictures() {
     };
     let folder = answers(IMAGES, None);
     assert_eq!(folder.len(), 12);
+    let embedded = reluctor(&["run", IMAGES, "--device", "cpu"]);
+    let embedded = String::from_utf8(embedded.stdout).unwrap();
+    assert!(folder.iter().all(|line| embedded.contains(line.split("  ").next().unwrap())), "{embedded}");
     assert_eq!(answers(&by_pattern, None), folder);
     let list: String = folder.iter().map(|line| format!("{}\r\n", line.split("  ").next().unwrap())).collect();
     assert_eq!(answers("-", Some(&format!("{list}\n{list}"))), folder, "each one once");

@@ -14,6 +14,11 @@ pub fn is_open_ended(arguments: &[PathBuf]) -> bool {
     arguments.iter().any(|path| path.as_os_str() == STDIN || path.is_dir() || is_pattern(path))
 }
 
+/// Whether an argument can only stand for pictures, and not for a model.
+pub fn is_of_pictures(path: &Path) -> bool {
+    path.as_os_str() == STDIN || is_pattern(path) || path.is_dir() && from_folder(path).is_ok()
+}
+
 /// Every picture, once each, in the order of the arguments; those of a folder or a pattern by name.
 ///
 /// # Errors

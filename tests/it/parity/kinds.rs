@@ -4,7 +4,7 @@ use super::Limited;
 use crate::build::Build;
 use reluctor::graph::ValueId;
 use reluctor::ops::logic::LOGIC_FUNCTIONS;
-use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, Select};
+use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, Select, TopK};
 use reluctor::plan::Limits;
 use reluctor::tensor::{Kind, Tensor, array};
 
@@ -72,6 +72,13 @@ fn places() -> crate::build::Case {
             let name = format!("{shape:?} {axis} {least} {last}");
             let found = build.node(&name, ArgMost { axis, least, last }, &[Some(x)]);
             outputs.push(as_real(&mut build, &name, found));
+        }
+        for (k, least) in [(1, false), (5, true), (shape[axis].min(17), false)] {
+            let name = format!("{shape:?} {axis} the first {k} {least}");
+            let places = build.node(&name, TopK { axis, k, least, places: true }, &[Some(x)]);
+            outputs.push(as_real(&mut build, &name, places));
+            let name = format!("{name} themselves");
+            outputs.push(build.node(&name, TopK { axis, k, least, places: false }, &[Some(x)]));
         }
     }
     build.done(&outputs)

@@ -63,6 +63,12 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             x = build.input_of(Tensor::real(&IMAGES, close).unwrap());
             (ArgMost { axis: 3, least: false, last: false }.into(), vec![])
         }
+        "top_k" => {
+            let close = |at: usize| 1.0 + (at * 37 % 101) as f32 * 1e-5;
+            let close = (0..IMAGES.iter().product()).map(close).collect();
+            x = build.input_of(Tensor::real(&IMAGES, close).unwrap());
+            (TopK { axis: 3, k: 4, least: false, places: true }.into(), vec![])
+        }
         "resample_axis" => {
             let (coordinates, interpolation) = (Coordinates::HalfPixel, Interpolation::Linear);
             let (antialias, exclude_outside) = (false, false);
@@ -233,6 +239,15 @@ fn places() -> Vec<Row> {
         ),
         half("arg_rows", "input[start + r * p.inner]"),
         stale("arg_rows", ZERO, "output[index]", "f32(place)"),
+        row("top_k", TailDropped, "r < p.row;", "r < p.row - 1u;"),
+        row(
+            "top_k",
+            ItemReadsAnother,
+            "let start = outer * p.row",
+            "let start = (outer - select(0u, 21u, outer >= 42u)) * p.row",
+        ),
+        half("top_k", "input[start + r * p.inner]"),
+        stale("top_k", ZERO, "output[to]", "select(x, f32(place), p.places != 0u)"),
     ]
 }
 
