@@ -35,3 +35,4 @@ pub mod special_values;
 pub mod suite;
 pub mod tensor;
 pub mod tune;
+pub mod xray;

@@ -68,6 +68,11 @@ impl Fusion {
         Fusion(PASSES.iter().map(|pass| pass.name).collect())
     }
 
+    /// Every pass but those of these names.
+    pub fn without(names: &[&str]) -> Self {
+        Fusion(PASSES.iter().map(|pass| pass.name).filter(|name| !names.contains(name)).collect())
+    }
+
     /// No pass.
     pub fn none() -> Self {
         Fusion(Vec::new())

@@ -38,3 +38,4 @@ mod shaders;
 mod shapes;
 mod suite;
 mod tune;
+mod xray;

@@ -1,0 +1,19 @@
+//! What do the activations do? Measures of how far a network is from linear, on its own data.
+//!
+//! Two questions are asked again and again about convolutional networks: is convolution not already non-linear, or does max
+//! pooling not bend enough, so why activations? And after convolution and Relu everything is >= 0: is the network linear from
+//! there on? The measures here answer them for the network at hand. `docs/xray.md` defines each, with units and sources.
+
+pub mod affinity;
+pub mod apart;
+pub mod chain;
+pub mod floor;
+pub mod measure;
+pub mod nonlinearity;
+pub mod pooling;
+pub mod run;
+pub mod signs;
+
+pub use affinity::Verdict;
+pub use measure::{Layer, Measured, Subject, measure};
+pub use run::{Loaded, Named, OnCpu, Passes, Runner};

@@ -1,0 +1,5 @@
+//! `reluctor xray` on networks whose answers are known by hand.
+
+mod command;
+mod layers;
+mod networks;
