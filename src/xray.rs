@@ -7,13 +7,19 @@
 pub mod affinity;
 pub mod apart;
 pub mod chain;
+pub mod curve;
 pub mod floor;
 pub mod measure;
 pub mod nonlinearity;
 pub mod pooling;
+pub mod regions;
+pub mod role;
 pub mod run;
 pub mod signs;
+mod solve;
 
 pub use affinity::Verdict;
+pub use curve::Curve;
 pub use measure::{Layer, Measured, Subject, measure};
+pub use regions::{Breakpoint, Regions, Solver};
 pub use run::{Loaded, Named, OnCpu, Passes, Runner};

@@ -17,8 +17,11 @@ use std::collections::HashMap;
 /// f64's unit roundoff as a multiple of f32's.
 const FINER: f64 = 1.0 / (1u64 << 29) as f64;
 
-/// A value at the six points, each with the bound of its error where it is real.
-type Known = Points<(Tensor<f64>, Option<ArrayD<f64>>)>;
+/// A value, with the bound of its error where it is real.
+type Bounded = (Tensor<f64>, Option<ArrayD<f64>>);
+
+/// A value at the six points.
+type Known = Points<Bounded>;
 
 /// What is known of the network up to one node.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,7 +93,7 @@ fn inputs(name: &str, x: &Named, y: &Named) -> Result<Option<Known>> {
 
 fn at_each_point(graph: &Graph, node: &Node, known: &HashMap<ValueId, Known>) -> Result<Known> {
     // A constant is the same at every point, and exact.
-    let constants: HashMap<ValueId, (Tensor<f64>, Option<ArrayD<f64>>)> = node
+    let constants: HashMap<ValueId, Bounded> = node
         .inputs
         .iter()
         .flatten()
@@ -100,7 +103,7 @@ fn at_each_point(graph: &Graph, node: &Node, known: &HashMap<ValueId, Known>) ->
             Some((id, (tensor, errors)))
         })
         .collect();
-    let at = |take: fn(&Known) -> &(Tensor<f64>, Option<ArrayD<f64>>)| -> Result<_> {
+    let at = |take: fn(&Known) -> &Bounded| -> Result<_> {
         let input = |id: ValueId| known.get(&id).map(take).or_else(|| constants.get(&id));
         let inputs: Vec<_> = node.inputs.iter().map(|id| id.and_then(input)).collect();
         let values: Vec<Option<&Tensor<f64>>> = inputs.iter().map(|input| input.map(|(value, _)| value)).collect();

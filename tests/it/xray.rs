@@ -3,3 +3,4 @@
 mod command;
 mod layers;
 mod networks;
+mod regions;
