@@ -4,19 +4,25 @@
 //! pooling not bend enough, so why activations? And after convolution and Relu everything is >= 0: is the network linear from
 //! there on? The measures here answer them for the network at hand. `docs/xray.md` defines each, with units and sources.
 
+pub mod ablation;
 pub mod affinity;
 pub mod apart;
 pub mod chain;
+pub mod collapse;
 pub mod curve;
 pub mod floor;
+pub mod interval;
+pub mod local;
 pub mod measure;
 pub mod nonlinearity;
 pub mod pooling;
 pub mod regions;
 pub mod role;
 pub mod run;
+pub mod sampled;
 pub mod signs;
 mod solve;
+pub mod tail;
 
 pub use affinity::Verdict;
 pub use curve::Curve;

@@ -32,18 +32,21 @@ impl Curve {
         }
     }
 
-    /// Where a combination equals a level strictly between two t, in no order; none where it does so everywhere.
+    /// Where a combination equals a level strictly between two t, in no order; none where it does so everywhere. What varies by
+    /// no more than `noise` is constant: else rounding itself would cross.
     pub fn crossings(
         self,
         level: f64,
+        noise: f64,
         (start, end): (f64, f64),
         coefficient: impl Fn(usize) -> f64,
     ) -> [Option<f64>; 2] {
+        if (1..self.functions()).all(|function| coefficient(function).abs() <= noise) {
+            return [None, None];
+        }
         let inside = |t: f64| (t > start && t < end).then_some(t);
         let (constant, first) = (coefficient(0) - level, coefficient(1));
         match self {
-            // A slope so small that it moves nothing is none.
-            Curve::Segment if first == 0.0 => [None, None],
             Curve::Segment => [inside(-constant / first), None],
             Curve::Circle => {
                 let second = coefficient(2);
@@ -65,13 +68,14 @@ mod tests {
     #[test]
     fn crossings_lie_on_their_level() {
         let (line, wave) = ([-1.0, 4.0], [0.5, -1.0, 2.0]);
-        assert_eq!(Curve::Segment.crossings(0.0, (0.0, 1.0), |i| line[i]), [Some(0.25), None]);
-        assert_eq!(Curve::Segment.crossings(0.0, (0.3, 1.0), |i| line[i]), [None, None]);
-        let both = Curve::Circle.crossings(1.0, (0.0, 1.0), |i| wave[i]);
+        assert_eq!(Curve::Segment.crossings(0.0, 0.0, (0.0, 1.0), |i| line[i]), [Some(0.25), None]);
+        assert_eq!(Curve::Segment.crossings(0.0, 0.0, (0.3, 1.0), |i| line[i]), [None, None]);
+        let both = Curve::Circle.crossings(1.0, 0.0, (0.0, 1.0), |i| wave[i]);
         assert!(both[0] != both[1]);
         for t in both.into_iter().map(Option::unwrap) {
             assert!((Curve::Circle.at(t, |i| wave[i]) - 1.0).abs() < 1e-12, "{t}");
         }
-        assert_eq!(Curve::Circle.crossings(9.0, (0.0, 1.0), |i| wave[i]), [None, None]);
+        assert_eq!(Curve::Segment.crossings(0.0, 5.0, (0.0, 1.0), |i| line[i]), [None, None]);
+        assert_eq!(Curve::Circle.crossings(9.0, 0.0, (0.0, 1.0), |i| wave[i]), [None, None]);
     }
 }

@@ -12,8 +12,10 @@ use super::curve::Curve;
 use super::role::{Role, role};
 use super::solve::Window;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, ValueId};
+use crate::ops::Op;
 use crate::tensor::{Kind, Tensor};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -42,6 +44,9 @@ pub struct Regions {
 
 /// Where a window is split, as a part of it: nothing that people build bends just there.
 const SPLIT: f64 = 0.483_615_27;
+
+/// A window that is not split any more.
+const SMALLEST: f64 = 1e-9;
 
 /// Memory for one value on all pieces of a window, bytes.
 const ROOM: usize = 48 << 20;
@@ -94,13 +99,9 @@ impl<'g> Solver<'g> {
     }
 
     /// A node's result from the values that it reads; constants are known.
-    pub(super) fn apply(
-        &self,
-        index: usize,
-        value: &dyn Fn(crate::graph::ValueId) -> Option<Vec<f64>>,
-    ) -> Result<Vec<f64>> {
+    pub(super) fn apply(&self, index: usize, value: &dyn Fn(ValueId) -> Option<Vec<f64>>) -> Result<Vec<f64>> {
         let node = &self.graph.nodes[index];
-        let input = |id: crate::graph::ValueId| -> Result<Tensor<f64>> {
+        let input = |id: ValueId| -> Result<Tensor<f64>> {
             let known = self.graph.value(id);
             if let Some(constant) = &known.constant {
                 return Ok(constant.cast());
@@ -112,6 +113,42 @@ impl<'g> Solver<'g> {
         let inputs: Vec<Option<&Tensor<f64>>> = inputs.iter().map(Option::as_ref).collect();
         let result = node.op.reference(&inputs).map_err(|problem| problem.at(&node.name))?.remove(0);
         Ok(crate::tensor::row_major(result.into_real()?))
+    }
+
+    /// The same for many points at once, where the node treats the items of a batch alike; else one after another.
+    pub(super) fn apply_many<'v>(
+        &self,
+        index: usize,
+        points: usize,
+        value: &(dyn Fn(ValueId, usize) -> Option<&'v [f64]> + Sync),
+    ) -> Result<Vec<Vec<f64>>> {
+        let node = &self.graph.nodes[index];
+        let output = &self.graph.value(node.outputs[0]).ty.shape;
+        let shapes = self.graph.open_inputs(node).into_iter().map(|id| &self.graph.value(id).ty.shape);
+        let is_item = shapes.chain([output]).all(|shape| shape.len() == 4 && shape[0] == 1);
+        let batched = matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::BatchNormalization(_) | Op::Pool(_));
+        if !is_item || !batched {
+            return (0..points)
+                .into_par_iter()
+                .map(|point| self.apply(index, &|id| value(id, point).map(<[f64]>::to_vec)))
+                .collect();
+        }
+        let input = |id: ValueId| -> Result<Tensor<f64>> {
+            let known = self.graph.value(id);
+            if let Some(constant) = &known.constant {
+                return Ok(constant.cast());
+            }
+            let parts = (0..points).map(|point| value(id, point)).collect::<Option<Vec<_>>>();
+            let missing = || Error::Internal(format!("{} was needed too early", known.name));
+            let mut shape = known.ty.shape.clone();
+            shape[0] = points;
+            Tensor::real(&shape, parts.ok_or_else(missing)?.concat())
+        };
+        let inputs = node.inputs.iter().map(|id| id.map(input).transpose()).collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<Option<&Tensor<f64>>> = inputs.iter().map(Option::as_ref).collect();
+        let result = node.op.reference(&inputs).map_err(|problem| problem.at(&node.name))?.remove(0);
+        let result = crate::tensor::row_major(result.into_real()?);
+        Ok(result.chunks(output.iter().product::<usize>().max(1)).map(<[f64]>::to_vec).collect())
     }
 
     /// Walks a curve whose coefficients are given for each input, in the graph's order; stops after so many breakpoints.
@@ -126,6 +163,8 @@ impl<'g> Solver<'g> {
         let mut waiting = vec![(0.0, 1.0)];
         let mut reached = 0.0;
         while let Some((start, end)) = waiting.pop() {
+            // What lies so near together is solved at once, however much it is.
+            let pieces = if end - start < SMALLEST { usize::MAX } else { pieces };
             match Window::new(self, curve, (start, end), coefficients).solve(pieces)? {
                 Some(mut found) => {
                     breakpoints.append(&mut found);

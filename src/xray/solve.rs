@@ -13,6 +13,12 @@ use std::sync::Arc;
 /// Breakpoints nearer to one another than this are one: what several units cause at once comes out in as many roundings.
 const SAME: f64 = 1e-13;
 
+/// Coefficients below this part of the largest one are rounding: it is about 2^-52 of each layer's sums, and grows with depth.
+const NOISE: f64 = 1e-12;
+
+/// Pieces that go through an affine layer at once.
+const AT_ONCE: usize = 64;
+
 /// A value's coefficients on one piece: as many vectors as the curve has functions.
 type Coefficients = Arc<Vec<Vec<f64>>>;
 
@@ -90,8 +96,8 @@ impl<'s, 'g> Window<'s, 'g> {
             piece == 0 || of_piece(piece).iter().zip(of_piece(piece - 1)).any(|(one, other)| !Arc::ptr_eq(one, other))
         };
         let firsts: Vec<usize> = (0..self.pieces()).filter(|&piece| is_new(piece)).collect();
-        let computed =
-            firsts.par_iter().map(|&piece| self.affine_on(index, &read, piece)).collect::<Result<Vec<_>>>()?;
+        let computed = firsts.chunks(AT_ONCE).map(|pieces| self.affine_on(index, &read, pieces));
+        let computed = computed.collect::<Result<Vec<_>>>()?.concat();
         let mut at = 0;
         let shared = |piece: usize| {
             at += usize::from(piece > 0 && is_new(piece));
@@ -100,18 +106,19 @@ impl<'s, 'g> Window<'s, 'g> {
         Ok((0..self.pieces()).map(shared).collect())
     }
 
-    fn affine_on(&self, index: usize, read: &[ValueId], piece: usize) -> Result<Coefficients> {
-        let constant = self.solver.at_zero[index].as_deref().unwrap_or(&[]);
-        let coefficient = |function: usize| {
-            let mut result = self
-                .solver
-                .apply(index, &|id| read.contains(&id).then(|| self.values[&id][piece][function].clone()))?;
-            if function > 0 {
-                result.iter_mut().zip(constant).for_each(|(x, constant)| *x -= constant);
-            }
-            Ok(result)
+    fn affine_on(&self, index: usize, read: &[ValueId], pieces: &[usize]) -> Result<Vec<Coefficients>> {
+        let functions = self.curve.functions();
+        let value = |id: ValueId, point: usize| -> Option<&[f64]> {
+            let piece = pieces[point / functions];
+            read.contains(&id).then(|| &self.values[&id][piece][point % functions][..])
         };
-        (0..self.curve.functions()).map(coefficient).collect::<Result<Vec<_>>>().map(Arc::new)
+        let mut results = self.solver.apply_many(index, pieces.len() * functions, &value)?;
+        let constant = self.solver.at_zero[index].as_deref().unwrap_or(&[]);
+        for (_, result) in results.iter_mut().enumerate().filter(|(point, _)| point % functions > 0) {
+            result.iter_mut().zip(constant).for_each(|(x, constant)| *x -= constant);
+        }
+        let mut results = results.into_iter();
+        Ok(pieces.iter().map(|_| Arc::new(results.by_ref().take(functions).collect())).collect())
     }
 
     /// Where pre-activations cross knees, for each piece.
@@ -122,8 +129,9 @@ impl<'s, 'g> Window<'s, 'g> {
             .into_par_iter()
             .map(|piece| {
                 let (z, ends) = (&self.values[&bend.input][piece], self.ends(piece));
+                let noise = noise(z);
                 let of_unit = |unit: usize| {
-                    let at = move |level: &f64| self.curve.crossings(*level, ends, |function| z[function][unit]);
+                    let at = move |level: &f64| self.curve.crossings(*level, noise, ends, |function| z[function][unit]);
                     knees(unit).iter().flat_map(at).flatten().map(move |t| (t, unit))
                 };
                 (0..z[0].len()).flat_map(of_unit).collect()
@@ -135,18 +143,26 @@ impl<'s, 'g> Window<'s, 'g> {
     fn overtakes(&self, groups: &Groups, input: ValueId) -> Vec<Vec<Crossing>> {
         let on_piece = |piece: usize| {
             let (z, ends) = (&self.values[&input][piece], self.ends(piece));
-            (0..groups.len()).flat_map(|unit| self.overtakes_in(z, ends, groups.of(unit), unit)).collect()
+            let noise = noise(z);
+            (0..groups.len()).flat_map(|unit| self.overtakes_in(z, noise, ends, groups.of(unit), unit)).collect()
         };
         (0..self.pieces()).into_par_iter().map(on_piece).collect()
     }
 
-    fn overtakes_in(&self, z: &Coefficients, ends: (f64, f64), group: &[usize], unit: usize) -> Vec<Crossing> {
+    fn overtakes_in(
+        &self,
+        z: &Coefficients,
+        noise: f64,
+        ends: (f64, f64),
+        group: &[usize],
+        unit: usize,
+    ) -> Vec<Crossing> {
         let value = |member: usize, t: f64| self.curve.at(t, |function| z[function][member]);
         let largest = |t: f64| {
             let best = |best: usize, other: &usize| if value(*other, t) > value(best, t) { *other } else { best };
             group.iter().fold(group[0], best)
         };
-        let same = |one: usize, other: usize| z.iter().all(|function| function[one] == function[other]);
+        let same = |one: usize, other: usize| z.iter().all(|function| (function[one] - function[other]).abs() <= noise);
         // A line that is the largest at both ends of a segment is so between them.
         if self.curve == Curve::Segment {
             let first = largest(ends.0);
@@ -158,7 +174,7 @@ impl<'s, 'g> Window<'s, 'g> {
         for (index, &one) in group.iter().enumerate() {
             for &other in &group[index + 1..] {
                 let difference = |function: usize| z[function][one] - z[function][other];
-                places.extend(self.curve.crossings(0.0, ends, difference).into_iter().flatten());
+                places.extend(self.curve.crossings(0.0, noise, ends, difference).into_iter().flatten());
             }
         }
         places.sort_by(f64::total_cmp);
@@ -234,6 +250,11 @@ impl<'s, 'g> Window<'s, 'g> {
         };
         (0..self.pieces()).into_par_iter().map(on_piece).collect()
     }
+}
+
+/// What is nothing beside the largest coefficient.
+fn noise(z: &Coefficients) -> f64 {
+    NOISE * z.iter().flatten().fold(0.0f64, |most, x| most.max(x.abs()))
 }
 
 fn by_channel(bend: &Nonlinearity) -> Vec<Pieces> {

@@ -1,5 +1,6 @@
 //! `reluctor xray` on networks whose answers are known by hand.
 
+mod changes;
 mod command;
 mod layers;
 mod networks;

@@ -2,6 +2,7 @@
 
 mod report;
 mod runner;
+mod segment;
 mod subject;
 mod text;
 
@@ -14,11 +15,16 @@ use super::input_args::InputArgs;
 use super::model_args::{ModelArgs, positive};
 use crate::error::{Error, Result};
 use crate::onnx::Model;
+use crate::xray::ablation::ablate;
+use crate::xray::collapse::collapses;
+use crate::xray::measure::Chain;
 use crate::xray::run::Counted;
+use crate::xray::tail::tails;
 use crate::xray::{Measured, Passes, Runner, Subject, measure};
 use clap::Args;
 use report::{Cost, Network, Report};
 use runner::OnDevice;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use subject::Prepared;
@@ -38,6 +44,14 @@ pub struct XrayArgs {
     /// Pairs of inputs to try; left out, one for each input that is given
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Measurement")]
     pairs: Option<usize>,
+    /// The ends of the segment on which linear pieces are counted: two tensors, or two archives with a tensor for each input;
+    /// left out, two of the inputs
+    #[arg(long, num_args = 2, value_names = ["A.npy", "B.npy"], help_heading = "Measurement")]
+    segment: Vec<PathBuf>,
+    /// About how many pieces to solve for: the segment between two of the inputs is cut short so that it has no more, and one
+    /// that --segment gives is solved up to that many
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Measurement")]
+    pieces: Option<usize>,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -67,7 +81,23 @@ impl XrayArgs {
         let (passes, start) = (Passes::default(), Instant::now());
         let subject = Subject { graph: &prepared.bound.graph, x: &prepared.x, y: &prepared.y };
         let measured = measure(&subject, &runner, &passes)?;
-        let network = network(&measured)?;
+        let (ablation, without_any) = ablate(&subject, &runner, &passes)?;
+        let tails = tails(&subject, &measured, &runner, &passes)?;
+        let ends = self.ends(model, device, &prepared)?;
+        let curves = self.curves(ends.graph(&prepared), &ends, &runner, &passes)?;
+        let chain = network(&measured)?;
+        let network = Network {
+            verdict: chain.verdict,
+            additivity_defect: chain.additivity_defect,
+            homogeneity_defect_pos: chain.homogeneity_defect_pos,
+            homogeneity_defect_neg: chain.homogeneity_defect_neg,
+            rounding_floor: chain.rounding_floor,
+            curves,
+            ablation,
+            without_any,
+            tails,
+            collapse: collapses(&prepared.bound.graph, &measured.layers),
+        };
         let total_ms = start.elapsed().as_secs_f64() * 1e3;
         Ok(Report {
             model: model.name().to_string(),
@@ -104,14 +134,7 @@ fn forward_ms(prepared: &Prepared, runner: &dyn Runner) -> Result<f64> {
 }
 
 /// The chain up to the last layer, which is the network.
-fn network(measured: &Measured) -> Result<Network> {
+fn network(measured: &Measured) -> Result<Chain> {
     let none = || Error::Usage("no node of the network maps reals to reals".to_string());
-    let chain = measured.layers.iter().rev().find_map(|layer| layer.chain).ok_or_else(none)?;
-    Ok(Network {
-        verdict: chain.verdict,
-        additivity_defect: chain.additivity_defect,
-        homogeneity_defect_pos: chain.homogeneity_defect_pos,
-        homogeneity_defect_neg: chain.homogeneity_defect_neg,
-        rounding_floor: chain.rounding_floor,
-    })
+    measured.layers.iter().rev().find_map(|layer| layer.chain).ok_or_else(none)
 }

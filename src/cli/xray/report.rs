@@ -3,6 +3,10 @@
 use crate::cli::device_args::DeviceReport;
 use crate::report::Table;
 use crate::tensor::format_shape;
+use crate::xray::ablation::{Ablation, Remainder};
+use crate::xray::collapse::Collapse;
+use crate::xray::local::LocalMap;
+use crate::xray::tail::Tail;
 use crate::xray::{Layer, Verdict};
 use serde::Serialize;
 
@@ -29,6 +33,46 @@ pub struct Network {
     pub homogeneity_defect_pos: f64,
     pub homogeneity_defect_neg: f64,
     pub rounding_floor: f64,
+    #[serde(flatten)]
+    pub curves: Curves,
+    /// Each activation and maximum left out in turn.
+    pub ablation: Vec<Ablation>,
+    /// All of them left out.
+    pub without_any: Option<Remainder>,
+    /// Whether the network is linear from some layer on.
+    pub tails: Vec<Tail>,
+    /// Convolutions that are one.
+    pub collapse: Vec<Collapse>,
+}
+
+/// The linear pieces on the way from one input to another, and around a circle through both.
+#[derive(Default, Serialize)]
+pub struct Curves {
+    /// None where the network has no linear pieces, or too many.
+    pub pieces_on_segment: Option<usize>,
+    /// The segment's length as a part of the way from the first input to the second: all of it where --segment gives its ends
+    /// or there are few pieces, less where there are many.
+    pub segment_part: f64,
+    /// On all of the way, by a look at nine points of it.
+    pub pieces_at_least: Option<usize>,
+    /// Why they were not counted.
+    #[serde(rename = "pieces_not_counted_because")]
+    pub reason: Option<String>,
+    pub pieces_on_circle: Option<usize>,
+    pub breakpoints: Vec<BreakpointReport>,
+    /// The affine map at the segment's start.
+    pub local_map: Option<LocalMap>,
+}
+
+/// Where the network bends.
+#[derive(Serialize)]
+pub struct BreakpointReport {
+    /// From 0 at the first input to 1 at the second.
+    pub t: f64,
+    /// The layer whose unit bends.
+    pub layer: String,
+    /// The unit's place in the layer's result.
+    pub unit: Vec<usize>,
 }
 
 /// What it took.

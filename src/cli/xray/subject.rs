@@ -30,6 +30,8 @@ pub struct Prepared {
     pub batch: usize,
     /// How the second of a pair is found, in words.
     pub pairing: &'static str,
+    /// Whether the model leaves open how many items there are.
+    pub open: bool,
 }
 
 impl XrayArgs {
@@ -43,7 +45,7 @@ impl XrayArgs {
         let bound = self.bind(model, &bindings, feed, device, batch)?;
         let (x, y, pairing) = pairs(bound.batches, &bound.feed, self.pairs)?;
         let batch = bound.batches.size.max(1);
-        Ok(Prepared { pairs: x.len() * batch, batch, x, y, pairing, bound })
+        Ok(Prepared { pairs: x.len() * batch, batch, x, y, pairing, bound, open })
     }
 
     /// Binds and optimises with every activation and pool a node of its own, unless the command line says otherwise.

@@ -5,7 +5,6 @@ use reluctor::graph::ValueId;
 use reluctor::ops::window::{Pads, Window};
 use reluctor::ops::{Activate, Activation, Binary, BinaryFunction, Conv, Epilogue, Op, Pool, PoolKind};
 use reluctor::tensor::Tensor;
-use reluctor::xray::Named;
 
 pub const RELU: Activate = Activate { activation: Activation::Relu };
 
@@ -43,11 +42,6 @@ pub fn numbers(build: &mut Build, values: &[f32]) -> ValueId {
 
 pub fn item(values: &[f32]) -> Tensor {
     Tensor::real(&[1, values.len(), 1, 1], values.to_vec()).unwrap()
-}
-
-/// One input, as the measures take it.
-pub fn named(tensor: &Tensor) -> Named {
-    vec![("x0".to_string(), tensor.clone())]
 }
 
 /// The absolute value as the sum of two Relus.
