@@ -22,6 +22,7 @@ pub mod run;
 pub mod sampled;
 pub mod signs;
 mod solve;
+pub mod study;
 pub mod tail;
 
 pub use affinity::Verdict;

@@ -81,22 +81,24 @@ impl Solver<'_> {
         let columns: usize = x.iter().map(Vec::len).sum();
         let chosen: Vec<usize> = (0..columns).step_by(columns.div_ceil(most).max(1)).collect();
         let verified = chosen.len().div_ceil(VERIFIED).max(1);
-        let column = |(index, &column): (usize, &usize)| -> Result<[f64; 2]> {
+        let column = |(index, &column): (usize, &usize)| -> Result<(f64, Option<f64>)> {
             let unit = unit(x, column);
             let (tangent, room) = self.tangent(&here, &unit)?;
             let largest = tangent.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-            let checked = index % verified == 0;
-            Ok([largest, if checked { self.forward_difference(x, &at_x, &unit, &tangent, room)? } else { 0.0 }])
+            // On the border of a region in this direction there is no derivative.
+            let checked =
+                (index % verified == 0 && room > 0.0).then(|| self.forward_difference(x, &at_x, &unit, &tangent, room));
+            Ok((largest, checked.transpose()?))
         };
         let measured = chosen.par_iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
-        let largest_of = |at: usize| measured.iter().map(|both| both[at]).fold(0.0, f64::max);
+        let checked: Vec<f64> = measured.iter().filter_map(|(_, error)| *error).collect();
         Ok(LocalMap {
             rows: at_x.len(),
             columns,
             computed_columns: chosen.len(),
-            largest_entry: largest_of(0),
-            forward_difference_error: largest_of(1),
-            verified_columns: chosen.len().div_ceil(verified),
+            largest_entry: measured.iter().map(|(largest, _)| *largest).fold(0.0, f64::max),
+            forward_difference_error: checked.iter().copied().fold(0.0, f64::max),
+            verified_columns: checked.len(),
             reach,
             predictions,
         })

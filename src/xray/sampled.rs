@@ -6,6 +6,7 @@ use super::run::{Counted, Named, Passes, Runner, Trace};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::tensor::Tensor;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Points on the segment, its ends among them.
 const POINTS: usize = 9;
@@ -53,4 +54,32 @@ fn states(graph: &Graph, trace: &Trace) -> Result<Vec<Vec<usize>>> {
         states.push(z.iter().enumerate().map(of_unit).collect());
     }
     Ok(states)
+}
+
+/// A square of the input space, as a number for each of `side` x `side` points that tells its linear region: the same number
+/// for the same pieces of all units. The square's corner is `origin`, its sides are `across` and `down`.
+///
+/// # Errors
+/// Where the network cannot run.
+pub fn slice(
+    graph: &Graph,
+    [origin, across, down]: [&Named; 3],
+    side: usize,
+    runner: &dyn Runner,
+    passes: &Passes,
+) -> Result<Vec<u64>> {
+    let loaded = Counted::load(runner, graph, passes)?;
+    let mut regions = Vec::new();
+    for (row, column) in (0..side).flat_map(|row| (0..side).map(move |column| (row, column))) {
+        let [s, t] = [column, row].map(|place| place as f32 / (side - 1).max(1) as f32);
+        let point = |((name, o), ((_, u), (_, v))): (&(String, Tensor), (&(String, Tensor), &(String, Tensor)))| {
+            let (o, u, v) = (o.as_real()?, u.as_real()?, v.as_real()?);
+            Ok((name.clone(), Tensor::Real(o + &(u * s) + &(v * t))))
+        };
+        let point = origin.iter().zip(across.iter().zip(down)).map(point).collect::<Result<Named>>()?;
+        let mut hasher = DefaultHasher::new();
+        states(graph, &loaded.trace(&point)?)?.hash(&mut hasher);
+        regions.push(hasher.finish());
+    }
+    Ok(regions)
 }

@@ -1,8 +1,10 @@
 //! `reluctor xray`: how linear is each layer and the whole; what do the activations do?
 
+mod page;
 mod report;
 mod runner;
 mod segment;
+mod study;
 mod subject;
 mod text;
 
@@ -52,6 +54,9 @@ pub struct XrayArgs {
     /// that --segment gives is solved up to that many
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Measurement")]
     pieces: Option<usize>,
+    /// Siblings of the embedded network that differ in their non-linearity alone, on the embedded images, in one table
+    #[arg(long, conflicts_with_all = ["path", "input", "test_data", "segment"], help_heading = "Measurement")]
+    study: bool,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -62,9 +67,20 @@ pub struct XrayArgs {
 pub fn run(args: &XrayArgs, console: &Console) -> Result<ExitCode> {
     let device = args.device.open(console)?;
     args.faults.announce(&device)?;
+    if args.study {
+        let study = args.study(&device, console)?;
+        args.export.write(&study, &study.table())?;
+        if args.json {
+            console.json(&study)?
+        } else {
+            study.print(console)?
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let model = args.model.open()?;
-    let report = args.report(&model, &device)?;
-    args.export.write(&report, &report.table())?;
+    let report = args.report(&model, &device, None)?;
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    args.export.write_with(&report, &report.table(), || page::page(&report, &format!("reluctor {command}")))?;
     if args.json {
         console.json(&report)?;
     } else {
@@ -74,7 +90,7 @@ pub fn run(args: &XrayArgs, console: &Console) -> Result<ExitCode> {
 }
 
 impl XrayArgs {
-    fn report(&self, model: &Model, device: &Device) -> Result<Report> {
+    fn report(&self, model: &Model, device: &Device, part: Option<f64>) -> Result<Report> {
         let prepared = self.prepare(model, device)?;
         let runner = OnDevice { device, faults: &self.faults };
         let forward_ms = forward_ms(&prepared, &runner)?;
@@ -84,7 +100,11 @@ impl XrayArgs {
         let (ablation, without_any) = ablate(&subject, &runner, &passes)?;
         let tails = tails(&subject, &measured, &runner, &passes)?;
         let ends = self.ends(model, device, &prepared)?;
-        let curves = self.curves(ends.graph(&prepared), &ends, &runner, &passes)?;
+        let curves = self.curves(ends.graph(&prepared), &ends, part, &runner, &passes)?;
+        let graph = ends.graph(&prepared);
+        let wanted = self.export.wants_page();
+        let slice = wanted.then(|| self.slice(graph, &ends, curves.segment_part, &runner, &Passes::default()));
+        let slice = slice.transpose()?.flatten();
         let chain = network(&measured)?;
         let network = Network {
             verdict: chain.verdict,
@@ -108,6 +128,7 @@ impl XrayArgs {
             pairing: prepared.pairing,
             layers: measured.layers,
             network,
+            slice,
             cost: Cost {
                 forward_passes: passes.images(),
                 forward_ms,

@@ -22,7 +22,20 @@ pub struct Report {
     pub pairing: &'static str,
     pub layers: Vec<Layer>,
     pub network: Network,
+    /// For the page.
+    #[serde(skip)]
+    pub slice: Option<Square>,
     pub cost: Cost,
+}
+
+/// Linear regions on a square through three inputs.
+pub struct Square {
+    /// Points along a side.
+    pub side: usize,
+    /// The side as a part of the way to the other inputs.
+    pub part: f64,
+    /// A number for each point, the same for the same region.
+    pub regions: Vec<u64>,
 }
 
 /// The network as one function.

@@ -1,7 +1,7 @@
 //! `--segment`: the pieces between two inputs, around a circle through them, and the local map at the first of them.
 
 use super::XrayArgs;
-use super::report::{BreakpointReport, Curves};
+use super::report::{BreakpointReport, Curves, Square};
 use super::runner::OnDevice;
 use super::subject::Prepared;
 use crate::cli::batches::Named;
@@ -13,12 +13,12 @@ use crate::error::{Error, Result, escape};
 use crate::graph::Graph;
 use crate::onnx::Model;
 use crate::tensor::{Tensor, each_kind, format_shape};
-use crate::xray::sampled::bends_at_least;
+use crate::xray::sampled::{bends_at_least, slice};
 use crate::xray::{Curve, Passes, Regions, Solver};
 use ndarray::{Axis, Slice};
 
 /// Arithmetic that pieces which nobody asked for may take, flops of single forward passes: seconds.
-const USUAL: u64 = 3_000_000_000;
+const USUAL: u64 = 1_500_000_000;
 
 /// Pieces on a segment that was asked for, at most.
 const MOST: usize = 200_000;
@@ -72,8 +72,15 @@ impl XrayArgs {
         Ok(ends)
     }
 
-    /// What lies on the segment and on the circle.
-    pub fn curves(&self, graph: &Graph, ends: &Ends, runner: &OnDevice<'_>, passes: &Passes) -> Result<Curves> {
+    /// What lies on the segment, or on a part of the way between two inputs, and on the circle.
+    pub fn curves(
+        &self,
+        graph: &Graph,
+        ends: &Ends,
+        wanted: Option<f64>,
+        runner: &OnDevice<'_>,
+        passes: &Passes,
+    ) -> Result<Curves> {
         let solver = match Solver::new(graph) {
             Ok(solver) => solver,
             Err(Error::Usage(reason)) => return Ok(Curves { reason: Some(reason), ..Curves::default() }),
@@ -82,7 +89,7 @@ impl XrayArgs {
         let bends = bends_at_least(graph, [&ends.a, &ends.b], runner, passes)?;
         let asked = !self.segment.is_empty();
         let usual = self.pieces.unwrap_or((USUAL / flops(graph).max(1)).clamp(8, 400) as usize);
-        let part = if asked { 1.0 } else { part(bends, usual) };
+        let part = if asked { 1.0 } else { wanted.unwrap_or_else(|| part(bends, usual)) };
         let [a, b, c] = [&ends.a, &ends.b, &ends.c].map(|named| point(graph, named));
         let (a, b, c) = (a?, b?, c?);
         let end: Point =
@@ -91,22 +98,58 @@ impl XrayArgs {
         let most = if asked { self.pieces.unwrap_or(MOST) } else { 16 * usual };
         let segment = solver.walk(Curve::Segment, &along_segment(&a, &end), most)?;
         let near: Point =
-            a.iter().zip(&end).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + 0.25 * (b - a)).collect()).collect();
-        let circle = solver.walk(Curve::Circle, &around_circle(&a, &near, &c), most)?;
+            a.iter().zip(&end).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + 0.0625 * (b - a)).collect()).collect();
+        // A study asks for the segment alone.
+        let circle =
+            wanted.is_none().then(|| solver.walk(Curve::Circle, &around_circle(&a, &near, &c), most)).transpose()?;
         let reach = segment.breakpoints.first().map_or(1.0, |first| first.t) * part;
+        // Two inputs often share a background, where ties lie on borders of regions: the middle of the first piece does not.
+        let inside: Point =
+            a.iter().zip(&b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + 0.5 * reach * (b - a)).collect()).collect();
         let reason = (!segment.complete).then(|| {
             let reached = 100.0 * segment.reached;
             format!("there are more than --pieces {most}: they were solved for on the first {reached:.2} % of it")
         });
+        let columns = (USUAL / flops(graph).max(1)).max(8) as usize;
+        let beyond = 0.5 * reach / (1.0 - 0.5 * reach);
+        let local = wanted.is_none().then(|| solver.local_map(&inside, &b, beyond, columns));
         Ok(Curves {
             reason,
             segment_part: part,
             pieces_at_least: Some((bends + 1).max(segment.pieces())),
             pieces_on_segment: segment.complete.then(|| segment.pieces()),
-            pieces_on_circle: circle.complete.then(|| circle.pieces() - 1),
+            pieces_on_circle: circle.filter(|circle| circle.complete).map(|circle| circle.pieces() - 1),
             breakpoints: breakpoints(graph, &segment),
-            local_map: Some(solver.local_map(&a, &b, reach, (USUAL / flops(graph).max(1)).max(8) as usize)?),
+            local_map: local.transpose()?,
         })
+    }
+}
+
+/// Points along a side of the square.
+const SIDE: usize = 56;
+
+impl XrayArgs {
+    /// Linear regions on a plane through three inputs, near the first of them; none where a network takes too long for it.
+    pub fn slice(
+        &self,
+        graph: &Graph,
+        ends: &Ends,
+        part: f64,
+        runner: &OnDevice<'_>,
+        passes: &Passes,
+    ) -> Result<Option<Square>> {
+        if Solver::new(graph).is_err() || flops(graph) > USUAL / 30 {
+            return Ok(None);
+        }
+        let part = part / 16.0;
+        let side = |to: &Named| -> Result<Named> {
+            let towards = |((name, from), (_, to)): (&(String, Tensor), &(String, Tensor))| {
+                Ok((name.clone(), Tensor::Real((to.as_real()? - from.as_real()?) * part as f32)))
+            };
+            ends.a.iter().zip(to).map(towards).collect()
+        };
+        let regions = slice(graph, [&ends.a, &side(&ends.b)?, &side(&ends.c)?], SIDE, runner, passes)?;
+        Ok(Some(Square { side: SIDE, part, regions }))
     }
 }
 

@@ -106,7 +106,7 @@ fn pieces(curves: &Curves, console: &Console) -> Result<()> {
             part => format!("the first 1/{:.0} of the way from one input to another", 1.0 / part),
         };
         console.line(format_args!(
-            "pieces    {} on {way}, {} around a circle a quarter as wide; at least {} on the whole way",
+            "pieces    {} on {way}, {} around a circle 1/16 as wide; at least {} on the whole way",
             number(curves.pieces_on_segment),
             number(curves.pieces_on_circle),
             count(least as u64),
@@ -118,7 +118,7 @@ fn pieces(curves: &Curves, console: &Console) -> Result<()> {
     let Some(local) = &curves.local_map else { return Ok(()) };
     let far = local.predictions.iter().filter(|prediction| prediction.same_top1).map(|prediction| prediction.t);
     console.line(format_args!(
-        "local     the affine map at the first input ({} x {}, forward differences agree to {:.1e}) is exact up to t = {:.2e}; \
+        "local     the affine map next to the first input ({} x {}, forward differences agree to {:.1e}) is exact up to t = {:.2e}; \
          the same top-1 up to t = {}",
         local.rows,
         local.columns,

@@ -1,6 +1,9 @@
 //! The subcommand as a stranger meets it.
 
 use crate::cli::{json, reluctor};
+use crate::scratch::Scratch;
+use reluctor::files::write_npy;
+use reluctor::tensor::Tensor;
 use serde_json::Value;
 
 fn verdicts(report: &Value) -> Vec<(String, String)> {
@@ -53,4 +56,54 @@ fn inputs_and_pairs_are_said_in_words() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("pairs     4, each input with the next one"), "{text}");
     assert!(text.contains("pos. homogeneous") && text.contains("network   nonlinear"), "{text}");
+}
+
+#[test]
+fn segments_have_ends_from_files_and_a_page_is_one_document() {
+    let scratch = Scratch::folder("xray");
+    let file = |name: &str, value: f32| {
+        let path = scratch.file(name);
+        let image = Tensor::real(&[1, 1, 28, 28], (0..784).map(|i| value * (i % 7) as f32).collect()).unwrap();
+        write_npy(&path, &image).unwrap();
+        path
+    };
+    let (a, b, page) = (file("a.npy", 0.0), file("b.npy", 0.001), scratch.file("page.html"));
+    let report = json(&["xray", "--device", "cpu", "--json", "--segment", &a, &b, "--export-html", &page]);
+    let network = &report["network"];
+    let breakpoints = network["breakpoints"].as_array().unwrap();
+    assert_eq!(network["pieces_on_segment"].as_u64(), Some(breakpoints.len() as u64 + 1));
+    assert_eq!(network["segment_part"], 1.0);
+    for key in ["t", "layer", "unit"] {
+        assert!(breakpoints.iter().all(|point| point.get(key).is_some()), "no {key}");
+    }
+    for key in ["layer", "output_change", "top1_changed"] {
+        assert!(network["ablation"].as_array().unwrap().iter().all(|one| one.get(key).is_some()), "no {key}");
+    }
+    assert_eq!(network["without_any"]["verdict"], "affine");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("<script") && !page.contains("http://"));
+    let wrong = reluctor(&["xray", "--device", "cpu", "--segment", &a, "no-such.npy"]);
+    assert_eq!(wrong.status.code(), Some(4));
+}
+
+#[test]
+fn the_study_has_every_sibling_and_answers_both_questions_with_its_numbers() {
+    let study = json(&["xray", "--study", "--device", "cpu", "--pairs", "4", "--json"]);
+    let rows = study["siblings"].as_array().unwrap();
+    assert_eq!(rows.len(), 10);
+    let of = |file: &str| rows.iter().find(|row| row["file"] == file).unwrap();
+    assert_eq!(
+        (&of("identity_average")["verdict"], &of("identity_average")["pieces_on_segment"]),
+        (&"affine".into(), &1.into())
+    );
+    for file in ["identity", "relu", "relu_average", "relu_stride", "leaky_relu", "prelu", "elu", "selu", "celu"] {
+        assert_eq!(of(file)["verdict"], "nonlinear", "{file}");
+        assert!(of(file)["accuracy"].as_f64() > of("identity_average")["accuracy"].as_f64(), "{file}");
+    }
+    assert!(of("relu")["pieces_on_segment"].as_u64() > of("identity")["pieces_on_segment"].as_u64());
+    assert!(of("elu")["pieces_on_segment"].is_null(), "what is curved has no pieces");
+    let answers = study["answers"].as_array().unwrap();
+    let pieces = of("relu")["pieces_on_segment"].to_string();
+    assert!(answers[0].as_str().unwrap().contains(&format!("With Relu it is {pieces} pieces")), "{answers:?}");
+    assert!(answers[1].as_str().unwrap().contains("? No:"), "{answers:?}");
 }

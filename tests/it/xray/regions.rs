@@ -153,3 +153,20 @@ fn a_walk_ends_at_the_limit() {
     let regions = solver.walk(Curve::Segment, &[vec![vec![0.0], vec![1.0]]], 100).unwrap();
     assert!(!regions.complete && regions.breakpoints.len() > 100);
 }
+
+#[test]
+fn the_local_map_is_the_network_up_to_the_regions_border_and_forward_differences_agree() {
+    let case = network();
+    let solver = Solver::new(&case.graph).unwrap();
+    let (a, b) = (random(6), random(7));
+    let along: Vec<f64> = a.iter().zip(&b).map(|(a, b)| b - a).collect();
+    let first = solver.walk(Curve::Segment, &[vec![a.clone(), along]], 1 << 20).unwrap().breakpoints[0].t;
+    let map = solver.local_map(&[a], &[b], first, 128).unwrap();
+    assert_eq!((map.rows, map.columns, map.computed_columns), (64, 128, 128));
+    assert!(map.verified_columns > 20 && map.forward_difference_error < 1e-13, "{map:?}");
+    // A unit that bends just beyond the border may not reach the output at once.
+    for prediction in map.predictions.iter().filter(|prediction| prediction.t < first) {
+        assert!(prediction.error < 1e-6, "{prediction:?}, border at {first}");
+    }
+    assert!(map.predictions.last().unwrap().error > 0.01, "{map:?}");
+}
