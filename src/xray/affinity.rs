@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(judged(|x| x.max(0.0), 1e-12), Verdict::PositivelyHomogeneous);
         assert_eq!(judged(f64::abs, 1e-12), Verdict::PositivelyHomogeneous);
         assert_eq!(judged(|x| x.max(0.0) + 1.0, 1e-12), Verdict::PositivelyHomogeneous);
-        assert_eq!(judged(|x| x.clamp(0.0, 2.0), 1e-12), Verdict::Nonlinear);
+        assert_eq!(judged(|x| x.clamp(0.0, 1.25), 1e-12), Verdict::Nonlinear);
         assert_eq!(judged(|x| x * x, 1e-12), Verdict::Nonlinear);
     }
 

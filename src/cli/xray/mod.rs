@@ -57,6 +57,9 @@ pub struct XrayArgs {
     /// Siblings of the embedded network that differ in their non-linearity alone, on the embedded images, in one table
     #[arg(long, conflicts_with_all = ["path", "input", "test_data", "segment"], help_heading = "Measurement")]
     study: bool,
+    /// Write the study's plot to a file
+    #[arg(long, value_name = "FILE", requires = "study", help_heading = "Output")]
+    export_svg: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -70,6 +73,9 @@ pub fn run(args: &XrayArgs, console: &Console) -> Result<ExitCode> {
     if args.study {
         let study = args.study(&device, console)?;
         args.export.write(&study, &study.table())?;
+        if let Some(path) = &args.export_svg {
+            std::fs::write(path, study.plot()).map_err(|error| Error::io(path, error))?;
+        }
         if args.json {
             console.json(&study)?
         } else {

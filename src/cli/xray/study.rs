@@ -8,8 +8,10 @@ use crate::cli::device_args::{Device, DeviceReport};
 use crate::cli::quantity::count;
 use crate::error::{Error, Result};
 use crate::report::Table;
+use crate::report::chart::{Plot, Scale, short};
 use crate::xray::Verdict;
 use crate::xray::study::SIBLINGS;
+use maud::html;
 use serde::Serialize;
 
 /// One sibling's numbers.
@@ -157,6 +159,35 @@ impl Study {
             ]);
         }
         table
+    }
+
+    /// Accuracy against the defect of the whole network, a point a sibling.
+    pub fn plot(&self) -> String {
+        let plot = Plot {
+            x: Scale::Linear(0.0, 50.0),
+            y: Scale::Linear(75.0, 95.0),
+            labels: ["additivity defect of the network, %".to_string(), "test images it is right on, %".to_string()],
+            height: 340.0,
+            title: "Siblings that differ in their non-linearity: accuracy against how far each is from linear"
+                .to_string(),
+        };
+        let place = |row: &Row| plot.place(100.0 * row.additivity_defect, row.accuracy);
+        // Most lie close together: their names stand in a column of their own, in order of accuracy.
+        let mut rows: Vec<&Row> = self.siblings.iter().collect();
+        rows.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
+        let class = |row: &Row| match row.pieces_on_segment {
+            Some(1) => "three",
+            Some(_) => "two",
+            None => "four",
+        };
+        plot.file(html! {
+            @for (index, row) in rows.iter().enumerate() {
+                @let [x, y] = place(row);
+                circle class=(class(row)) cx=(short(x)) cy=(short(y)) r="5" { title { (row.name) } }
+                text x=(short(x)) y=(short(y + if index % 2 == 0 { -9.0 } else { 16.0 })) text-anchor="middle" { (index + 1) }
+                text x="300" y=(120.0 + 15.0 * index as f64) { (index + 1) " " (row.name) ", " (format!("{:.2} %", row.accuracy)) }
+            }
+        })
     }
 
     pub fn print(&self, console: &Console) -> Result<()> {
