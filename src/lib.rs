@@ -39,6 +39,7 @@ pub mod special_values;
 pub mod suite;
 pub mod tensor;
 pub mod tune;
+pub mod xray;
 
 pub use onnx::Model;
 pub use session::{Options, Session};

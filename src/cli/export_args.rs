@@ -23,6 +23,11 @@ pub struct ExportArgs {
 }
 
 impl ExportArgs {
+    /// Whether a page is asked for.
+    pub fn wants_page(&self) -> bool {
+        self.export_html.is_some()
+    }
+
     /// Writes the files that are asked for.
     ///
     /// # Errors

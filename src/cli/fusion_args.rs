@@ -17,10 +17,15 @@ pub struct FusionArgs {
 impl FusionArgs {
     /// The chosen passes.
     pub fn fusion(&self) -> Result<Fusion> {
+        self.fusion_or(Fusion::all())
+    }
+
+    /// The chosen passes, or others where nothing is said.
+    pub fn fusion_or(&self, usual: Fusion) -> Result<Fusion> {
         match &self.fuse {
             _ if self.no_fuse => Ok(Fusion::none()),
             Some(names) => Fusion::only(names.iter().map(String::as_str)),
-            None => Ok(Fusion::all()),
+            None => Ok(usual),
         }
     }
 

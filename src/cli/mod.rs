@@ -36,6 +36,7 @@ mod suite;
 mod task;
 mod tune;
 mod tune_args;
+mod xray;
 
 use crate::error::{Error, Result};
 use clap::error::ErrorKind;
@@ -79,6 +80,8 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Time fused against unfused, after checking both
     Bench(Box<bench::BenchArgs>),
+    /// How linear is each layer and the whole: what do the activations do?
+    Xray(Box<xray::XrayArgs>),
     /// Show what will run: kernels, fusions and why not, memory, arithmetic
     Plan(plan::PlanArgs),
     /// Show inputs, outputs, operators, parameters, and what is unsupported
@@ -101,6 +104,7 @@ impl Command {
             Command::Run(args) => run::run(args, console),
             Command::Compare(args) => compare::run(args, console),
             Command::Bench(args) => bench::run(args, console),
+            Command::Xray(args) => xray::run(args, console),
             Command::Plan(args) => plan::run(args, console),
             Command::Inspect(args) => inspect::run(args, console),
             Command::Devices(args) => devices::run(args, console),

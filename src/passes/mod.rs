@@ -1,5 +1,6 @@
 //! Graph -> graph. A pass never changes what a graph computes, only how many tensors that takes.
 
+pub mod collapse;
 pub mod fold_constants;
 mod fuse_activation;
 mod fuse_batch_norm;
@@ -27,8 +28,11 @@ pub struct Pass {
     run: fn(&mut Graph),
 }
 
+/// The pass that changes rounding: it is never among those that run unasked.
+const COLLAPSE: &str = "collapse";
+
 /// Every pass, in the order in which they run: what comes first in an epilogue is fused first.
-pub static PASSES: [Pass; 9] = [
+pub static PASSES: [Pass; 10] = [
     Pass {
         name: "transposes",
         summary: "transpositions past element by element operators, until they meet their opposite and both vanish",
@@ -59,6 +63,11 @@ pub static PASSES: [Pass; 9] = [
         summary: "addition of a constant into the convolution or product before it",
         run: fuse_bias::run,
     },
+    Pass {
+        name: COLLAPSE,
+        summary: "two convolutions with nothing between them into one, where that is cheaper; it rounds anew, and runs only when named",
+        run: collapse::run,
+    },
     Pass { name: "residual", summary: "addition of a tensor into the convolution before it", run: fuse_residual::run },
     Pass { name: "activation", summary: "activation into the operator before it", run: fuse_activation::run },
     Pass { name: "pool", summary: "MaxPool and AveragePool into the convolution before them", run: fuse_pool::run },
@@ -69,9 +78,15 @@ pub static PASSES: [Pass; 9] = [
 pub struct Fusion(Vec<&'static str>);
 
 impl Fusion {
-    /// Every pass.
+    /// Every pass that leaves each number as it is.
     pub fn all() -> Self {
-        Fusion(PASSES.iter().map(|pass| pass.name).collect())
+        Fusion::without(&[])
+    }
+
+    /// The same but for those of these names.
+    pub fn without(names: &[&str]) -> Self {
+        let wanted = |name: &&str| *name != COLLAPSE && !names.contains(name);
+        Fusion(PASSES.iter().map(|pass| pass.name).filter(wanted).collect())
     }
 
     /// No pass.

@@ -132,6 +132,17 @@ impl Plot {
         }
     }
 
+    /// The same as a file of its own, in colours that can be read on light and on dark.
+    pub fn file(&self, marks: Markup) -> String {
+        let height = self.height;
+        let style = "text{font:11px system-ui,sans-serif;fill:#7a7f86}.grid{stroke:#7a7f8655}.one{fill:#2f8fb3}.two{fill:#d98032}.three{fill:#6b8f3c}.four{fill:#9b6790}";
+        let inner = self.draw(marks).into_string();
+        let inner = inner.split_once('>').map_or("", |(_, rest)| rest);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\"><style>{style}</style>{inner}\n"
+        )
+    }
+
     fn ends(&self, high: bool) -> (f64, f64) {
         let end = |scale: Scale| match scale {
             Scale::Linear(low, most) | Scale::Log(low, most) => {

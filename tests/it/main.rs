@@ -46,3 +46,4 @@ mod shapes;
 mod soak;
 mod suite;
 mod tune;
+mod xray;
