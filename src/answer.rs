@@ -11,7 +11,7 @@ mod restore;
 mod rows;
 mod yolo;
 
-pub use boxes::{Detection, most_overlap, suppressed};
+pub use boxes::{Detection, intersection_over_union, suppressed};
 pub use canvas::{draw_boxes, draw_lines, draw_regions, sheet};
 pub use palette::colour;
 pub use regions::{Region, Regions};

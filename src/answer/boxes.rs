@@ -40,21 +40,22 @@ pub(super) fn best(scores: impl Iterator<Item = f32>) -> Option<(usize, f32)> {
 }
 
 /// What two boxes share of what they cover together, 0 to 1 (intersection over union).
-pub fn most_overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
+pub fn intersection_over_union(a: [f32; 4], b: [f32; 4]) -> f32 {
     let area = |[left, top, right, bottom]: [f32; 4]| (right - left).max(0.0) * (bottom - top).max(0.0);
     let shared = area([a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])]);
     let together = area(a) + area(b) - shared;
     if together > 0.0 { shared / together } else { 0.0 }
 }
 
-/// Greedy non-maximum suppression within each class: the best first, without those that share more than `overlap` with a
+/// Greedy non-maximum suppression within each class: the best first, without those that share more than `iou` with a
 /// better one; at most `most` of them.
-pub fn suppressed(mut found: Vec<Detection>, overlap: f32, most: usize) -> Vec<Detection> {
+pub fn suppressed(mut found: Vec<Detection>, iou: f32, most: usize) -> Vec<Detection> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     found.truncate(MOST_CANDIDATES);
     let mut kept: Vec<Detection> = Vec::new();
     for next in found {
-        let same = |other: &Detection| other.class == next.class && most_overlap(other.bounds, next.bounds) > overlap;
+        let same =
+            |other: &Detection| other.class == next.class && intersection_over_union(other.bounds, next.bounds) > iou;
         if kept.len() < most && !kept.iter().any(same) {
             kept.push(next);
         }
@@ -84,9 +85,9 @@ mod tests {
 
     #[test]
     fn overlap_is_what_both_share_of_what_they_cover() {
-        assert_eq!(most_overlap([0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 3.0, 2.0]), 2.0 / 6.0);
-        assert_eq!(most_overlap([0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 2.0, 1.0]), 0.0);
-        assert_eq!(most_overlap([1.0; 4], [1.0; 4]), 0.0);
+        assert_eq!(intersection_over_union([0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 3.0, 2.0]), 2.0 / 6.0);
+        assert_eq!(intersection_over_union([0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 2.0, 1.0]), 0.0);
+        assert_eq!(intersection_over_union([1.0; 4], [1.0; 4]), 0.0);
     }
 
     #[test]
@@ -97,9 +98,8 @@ mod tests {
             found(1, 0.4, [1.0, 0.0, 11.0, 10.0]),
             found(0, 0.3, [50.0, 0.0, 60.0, 10.0]),
         ];
-        let kept = |overlap, most| -> Vec<f32> {
-            suppressed(boxes.clone(), overlap, most).iter().map(|found| found.score).collect()
-        };
+        let kept =
+            |iou, most| -> Vec<f32> { suppressed(boxes.clone(), iou, most).iter().map(|found| found.score).collect() };
         assert_eq!(kept(0.5, 100), [0.9, 0.4, 0.3]);
         assert_eq!(kept(0.9, 100), [0.9, 0.5, 0.4, 0.3]);
         assert_eq!(kept(0.9, 2), [0.9, 0.5]);

@@ -18,8 +18,8 @@ pub struct Settings {
     pub background: Background,
     /// The score from which a box counts, 0 to 1.
     pub score: f32,
-    /// What two boxes of a class may share and still both count, 0 to 1.
-    pub overlap: f32,
+    /// The intersection over union up to which two boxes of a class both count, 0 to 1.
+    pub iou: f32,
     /// How many boxes at most.
     pub most: usize,
 }
@@ -27,7 +27,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (style, background) = (Style::Auto, Background::Auto);
-        Settings { style, corners: None, background, score: 0.3, overlap: 0.45, most: 100 }
+        Settings { style, corners: None, background, score: 0.3, iou: 0.45, most: 100 }
     }
 }
 
@@ -96,7 +96,7 @@ pub fn detect(
     let candidates = candidates.ok_or_else(|| unknown(outputs, settings.style))?;
     let sure = candidates.into_iter().filter(|candidate| candidate.score >= settings.score);
     let found = sure.filter_map(|candidate| on_picture(candidate, view)).collect();
-    let mut found = suppressed(found, settings.overlap, settings.most);
+    let mut found = suppressed(found, settings.iou, settings.most);
     for detection in &mut found {
         detection.label = labels.and_then(|labels| labels.get(detection.class).cloned());
     }

@@ -13,7 +13,7 @@ impl<'g> Engine<'g> {
     /// Plans and compiles an optimised graph for a device, with faults where a test asks for them.
     ///
     /// # Errors
-    /// Those of [`FaultArgs::plan`] and of [`Engine::with_plan`].
+    /// Those of `FaultArgs::plan` and of [`Engine::with_plan`].
     pub fn load(device: &Device, graph: &'g Graph, faults: &FaultArgs) -> Result<Self> {
         let plan = device.plan(graph, faults)?;
         Engine::with_plan(device, graph, plan.as_ref())
@@ -24,7 +24,7 @@ impl Device {
     /// How it would run a graph; none on the CPU executor.
     ///
     /// # Errors
-    /// Those of [`FaultArgs::plan`].
+    /// Those of `FaultArgs::plan`.
     pub fn plan(&self, graph: &Graph, faults: &FaultArgs) -> Result<Option<Plan>> {
         match self {
             Device::Cpu => Ok(None),

@@ -31,9 +31,9 @@ pub struct TaskArgs {
     /// detect: the score from which a box counts
     #[arg(long, value_name = "X", value_parser = share, default_value = "0.3", help_heading = "Task")]
     score: f32,
-    /// detect: what two boxes of a class may share and still both count
+    /// detect: what two boxes of a class may share of what they cover and still both count
     #[arg(long, value_name = "X", value_parser = share, default_value = "0.45", help_heading = "Task")]
-    overlap: f32,
+    iou: f32,
     /// detect: how many boxes at most
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Task")]
     max_boxes: usize,
@@ -100,7 +100,7 @@ impl TaskArgs {
             corners: self.box_format,
             background: self.background,
             score: self.score,
-            overlap: self.overlap,
+            iou: self.iou,
             most: self.max_boxes,
         }
     }
