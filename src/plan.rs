@@ -45,6 +45,8 @@ pub struct Limits {
     /// The one convolution kernel, or kernel and tile (`conv_gemm 64x64`), that may be chosen where it fits; the best one
     /// that fits where nothing is said.
     pub conv_kernel: Option<Arc<str>>,
+    /// Whether every sum is one of the products themselves: see [`Summation`].
+    pub plain_sums: bool,
     /// What was measured to be the fastest on this device: the names of candidates by the keys of convolutions
     /// ([`Problem::key`](crate::ops::conv::choice::Problem::key)).
     pub tuned: Arc<BTreeMap<String, String>>,
@@ -65,6 +67,7 @@ impl Default for Limits {
             subgroup_lanes: 0,
             software: false,
             conv_kernel: None,
+            plain_sums: false,
             tuned: Arc::default(),
             max_memory: None,
         }

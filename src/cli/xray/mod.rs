@@ -101,7 +101,7 @@ impl XrayArgs {
         let runner = OnDevice { device, faults: &self.faults };
         let forward_ms = forward_ms(&prepared, &runner)?;
         let (passes, start) = (Passes::default(), Instant::now());
-        let subject = Subject { graph: &prepared.bound.graph, x: &prepared.x, y: &prepared.y };
+        let subject = Subject { graph: &prepared.bound.network.graph, x: &prepared.x, y: &prepared.y };
         let measured = measure(&subject, &runner, &passes)?;
         let (ablation, without_any) = ablate(&subject, &runner, &passes)?;
         let tails = tails(&subject, &measured, &runner, &passes)?;
@@ -122,7 +122,7 @@ impl XrayArgs {
             ablation,
             without_any,
             tails,
-            collapse: collapses(&prepared.bound.graph, &measured.layers),
+            collapse: collapses(&prepared.bound.network.graph, &measured.layers),
         };
         let total_ms = start.elapsed().as_secs_f64() * 1e3;
         Ok(Report {
@@ -148,7 +148,7 @@ impl XrayArgs {
 /// What one forward pass takes where nothing is looked at: the median of three runs, after one that does not count.
 fn forward_ms(prepared: &Prepared, runner: &dyn Runner) -> Result<f64> {
     let passes = Passes::default();
-    let loaded = Counted::load(runner, &prepared.bound.graph, &passes)?;
+    let loaded = Counted::load(runner, &prepared.bound.network.graph, &passes)?;
     loaded.run(&prepared.x[0])?;
     let mut times = [0.0; 3];
     for time in &mut times {

@@ -5,6 +5,7 @@ use crate::cli::engine::{Engine, borrowed};
 use crate::cli::fault_args::FaultArgs;
 use crate::error::Result;
 use crate::graph::Graph;
+use crate::plan::Limits;
 use crate::tensor::Tensor;
 use crate::xray::{Loaded, Named, Runner};
 
@@ -18,7 +19,11 @@ impl Runner for OnDevice<'_> {
     fn load<'g>(&self, graph: &'g Graph) -> Result<Box<dyn Loaded + 'g>> {
         let plan = match self.device {
             Device::Cpu => None,
-            Device::Gpu(gpu) => Some(self.faults.plan_part(graph, &gpu.limits())?),
+            Device::Gpu(gpu) => {
+                // Their rounding is less, and is what the floors are made of.
+                let limits = Limits { plain_sums: true, ..gpu.limits() };
+                Some(self.faults.plan_part(graph, &limits)?)
+            }
         };
         Ok(Box::new(Engine::with_plan(self.device, graph, plan.as_ref())?))
     }

@@ -38,7 +38,7 @@ pub struct Ends {
 impl Ends {
     /// The network that takes one point.
     pub fn graph<'a>(&'a self, prepared: &'a Prepared) -> &'a Graph {
-        self.single.as_ref().map_or(&prepared.bound.graph, |bound| &bound.graph)
+        self.single.as_ref().map_or(&prepared.bound.network.graph, |bound| &bound.network.graph)
     }
 }
 

@@ -143,6 +143,9 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if shape.window != square || shape.groups > 1 {
         return Err("it is for 3x3 filters at a stride and a dilation of 1 in one group".to_string());
     }
+    if limits.plain_sums {
+        return Err("sums of the products themselves are wanted".to_string());
+    }
     if shape.is_empty() {
         return Err("there is nothing to compute".to_string());
     }
