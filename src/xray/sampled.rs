@@ -72,11 +72,11 @@ pub fn slice(
     let mut regions = Vec::new();
     for (row, column) in (0..side).flat_map(|row| (0..side).map(move |column| (row, column))) {
         let [s, t] = [column, row].map(|place| place as f32 / (side - 1).max(1) as f32);
-        let point = |((name, o), ((_, u), (_, v))): (&(String, Tensor), (&(String, Tensor), &(String, Tensor)))| {
+        let mut point = Named::new();
+        for ((name, o), ((_, u), (_, v))) in origin.iter().zip(across.iter().zip(down)) {
             let (o, u, v) = (o.as_real()?, u.as_real()?, v.as_real()?);
-            Ok((name.clone(), Tensor::Real(o + &(u * s) + &(v * t))))
-        };
-        let point = origin.iter().zip(across.iter().zip(down)).map(point).collect::<Result<Named>>()?;
+            point.push((name.clone(), Tensor::Real(o + &(u * s) + &(v * t))));
+        }
         let mut hasher = DefaultHasher::new();
         states(graph, &loaded.trace(&point)?)?.hash(&mut hasher);
         regions.push(hasher.finish());

@@ -238,6 +238,7 @@ fn each_pass_alone_fuses_its_own_kind_only() {
         ("batch-norm", 3),
         ("scale", 4),
         ("bias", 4),
+        ("collapse", 4),
         ("residual", 4),
         ("activation", 3),
         ("pool", 4),
