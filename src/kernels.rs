@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 27] = [
+pub static KERNELS: [&Kernel; 28] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -76,6 +76,7 @@ pub static KERNELS: [&Kernel; 27] = [
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,
+    &ops::max_unpool::MAX_UNPOOL,
     &ops::matmul::MATMUL_DIRECT,
     &ops::activate::ACTIVATION_EACH,
     &ops::pairs::BINARY_EACH,

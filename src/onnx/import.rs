@@ -97,6 +97,7 @@ pub static OPERATORS: &[(&str, Family, Import)] = &[
     ("MatMul", Family::Product, MatMul::import_matmul),
     ("Max", Family::Arithmetic, Binary::import_variadic),
     ("MaxPool", Family::Pooling, Pool::import),
+    ("MaxUnpool", Family::Pooling, MaxUnpool::import),
     ("Mean", Family::Arithmetic, Binary::import_variadic),
     ("MeanVarianceNormalization", Family::Normalization, normalization::import_mean_variance),
     ("Min", Family::Arithmetic, Binary::import_variadic),

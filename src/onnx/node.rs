@@ -156,6 +156,11 @@ impl<'a> OnnxNode<'a> {
         Ok(&self.graph.value(self.input(slot)?).ty)
     }
 
+    /// The operation that makes a value.
+    pub(crate) fn maker(&self, id: ValueId) -> Option<&Node> {
+        self.graph.nodes.iter().rev().find(|node| node.outputs.contains(&id))
+    }
+
     pub(crate) fn type_of(&self, id: ValueId) -> &TensorType {
         &self.graph.value(id).ty
     }

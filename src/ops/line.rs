@@ -19,6 +19,14 @@ pub(super) fn as_image(node: &mut OnnxNode<'_>, slot: usize) -> OpResult<ValueId
     }
 }
 
+/// A shape as that of an image of one row where it is a line's, else as it is.
+pub(super) fn as_image_shape(mut shape: Vec<usize>) -> Vec<usize> {
+    if shape.len() == 3 {
+        shape.insert(2, 1);
+    }
+    shape
+}
+
 /// The sizes of an image, one row where the value is a line.
 pub(super) fn image_shape(node: &OnnxNode<'_>, slot: usize) -> OpResult<[usize; 4]> {
     let ty = node.ty(slot)?;
@@ -39,11 +47,21 @@ pub(super) fn conv_inputs(node: &mut OnnxNode<'_>) -> OpResult<[Option<ValueId>;
 
 /// Defines the node's first output by an operation on images: a line where its input was one.
 pub(super) fn finish(node: &mut OnnxNode<'_>, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> OpResult<()> {
+    define(node, 0, op, inputs)
+}
+
+/// The same of any output.
+pub(super) fn define(
+    node: &mut OnnxNode<'_>,
+    slot: usize,
+    op: impl Into<Op>,
+    inputs: &[Option<ValueId>],
+) -> OpResult<()> {
     if !is_line(node)? {
-        return node.finish_with(op, inputs);
+        return node.define(slot, op, inputs);
     }
     let image = node.emit(op, inputs)?;
     let mut shape = node.type_of(image).shape.clone();
     shape.remove(2);
-    node.finish_with(Reshape { shape }, &[Some(image)])
+    node.define(slot, Reshape { shape }, &[Some(image)])
 }

@@ -22,11 +22,13 @@ mod lattice;
 mod line;
 pub mod logic;
 pub mod matmul;
+pub mod max_unpool;
 pub(crate) mod normalization;
 pub(crate) mod one_hot;
 pub mod pad;
 pub(crate) mod pairs;
 pub mod pool;
+pub mod pool_indices;
 pub(crate) mod quantization;
 pub mod reduce;
 pub(crate) mod reductions;
@@ -58,8 +60,10 @@ pub use expand::Expand;
 pub use gather::Gather;
 pub use logic::{Logic, LogicFunction};
 pub use matmul::MatMul;
+pub use max_unpool::MaxUnpool;
 pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
+pub use pool_indices::PoolIndices;
 pub use reduce::{Reduce, ReduceKind};
 pub use resample::Resample;
 pub use reshape::Reshape;
@@ -293,8 +297,10 @@ operators! {
     Gather,
     Logic,
     MatMul,
+    MaxUnpool,
     Pad,
     Pool,
+    PoolIndices,
     Reduce,
     Resample,
     Reshape,

@@ -3,8 +3,8 @@
 use super::lattice::Lattice;
 use super::window::Window;
 use super::{
-    Binary, BinaryFunction, Inputs, OpResult, Operator, Restricted, Unary, UnaryFunction, epilogue::parts, image_shape,
-    invalid, line, required, unsupported, volume,
+    Binary, BinaryFunction, Inputs, OpResult, Operator, PoolIndices, Restricted, Unary, UnaryFunction, epilogue::parts,
+    image_shape, invalid, line, required, unsupported, volume,
 };
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, Part};
@@ -42,23 +42,29 @@ pub struct Pool {
 impl Pool {
     pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
         let ceil = node.flag("ceil_mode")?;
+        // Only the optional indices depend on the storage order.
+        let column_major = node.op_type() == "MaxPool" && node.flag("storage_order")?;
         let kind = if node.op_type() == "MaxPool" {
-            // Only the optional indices would depend on the storage order.
-            node.int("storage_order", 0)?;
-            if node.output_count() > 1 {
-                return unsupported("the indices of the maxima are asked for");
-            }
             PoolKind::Max
         } else {
             PoolKind::Average { count_include_pad: node.flag("count_include_pad")? }
         };
+        let indices = kind == PoolKind::Max && node.output_count() > 1;
         if volume::is_volume(node)? {
+            if indices {
+                return unsupported("the indices of a volume's maxima are asked for");
+            }
             return volume::import_pool(node, kind, ceil);
         }
         let [_, _, h, w] = line::image_shape(node, 0)?;
         let window = Window::import(node, [h, w], None)?;
         let image = line::as_image(node, 0)?;
-        line::finish(node, Pool { kind, window, ceil }, &[Some(image)])
+        let pool = Pool { kind, window, ceil };
+        line::finish(node, pool.clone(), &[Some(image)])?;
+        match indices {
+            true => line::define(node, 1, PoolIndices { pool, column_major }, &[Some(image)]),
+            false => Ok(()),
+        }
     }
 
     /// `LpPool`: `(sum of |x|^p)^(1/p)`; the sum is an average pool's mean, padding counted, times the window's taps.
@@ -184,6 +190,7 @@ pub(super) const WINDOW_PLACE: Part = part!("shared", "window_place");
 pub(super) const PLACE: Part = part!("shared", "place");
 pub(super) const STORE_MAX: Part = part!("shared", "store_max_pool");
 pub(super) const STORE_AVERAGE: Part = part!("shared", "store_average_pool");
+pub(super) const STORE_MAX_INDEX: Part = part!("shared", "store_max_index");
 
 uniform! {
     /// The pool at the end of a kernel, or the size of what is stored where there is none. It comes first in a kernel's
@@ -191,7 +198,7 @@ uniform! {
     pub struct PoolParams {
         k_h: u32, k_w: u32, stride_h: u32, stride_w: u32, dilation_h: u32, dilation_w: u32,
         pad_top: i32, pad_left: i32, pad_bottom: u32, pad_right: u32, out_h: u32, out_w: u32,
-        count_include_pad: u32, reserved_0: u32, reserved_1: u32, reserved_2: u32,
+        count_include_pad: u32, by_columns: u32, reserved_0: u32, reserved_1: u32,
     }
 }
 
@@ -233,7 +240,7 @@ pub static POOL_WINDOW: Kernel = Kernel {
     source: include_str!("../../shaders/pool_window.wgsl"),
     includes: &[POOL_PARAMS, PLACE],
     params: PoolWindowParams::FIELDS,
-    combinations: || vec![vec![STORE_MAX], vec![STORE_AVERAGE]],
+    combinations: || [STORE_MAX, STORE_AVERAGE, STORE_MAX_INDEX].map(|part| vec![part]).to_vec(),
 };
 
 uniform! {
@@ -257,6 +264,17 @@ impl Pool {
     /// The part that makes one of the elements of a window, four channels at a time.
     pub(super) fn part_by_four(&self) -> Part {
         POOLS_BY_FOUR[usize::from(self.kind != PoolKind::Max)]
+    }
+
+    /// Appends the dispatch that stores what a part makes of each window of the node's input, which lies row-major.
+    pub(super) fn lower_windows(&self, node: &mut Lowering<'_>, part: Part, by_columns: bool) -> OpResult<()> {
+        let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
+        self.window.limit_taps(node.limits())?;
+        let (input, output) = (node.input(0)?, node.output(0)?);
+        let pool = PoolParams { by_columns: by_columns.into(), ..PoolParams::new(Some(self), [h, w]) };
+        let ([out_c, out_h, out_w], count) = ([c, h, w].map(|size| size as u32), node.count(output));
+        let params = PoolWindowParams { pool, out_c, out_h, out_w, first_c: 0, count_c: out_c, count };
+        node.dispatch(&POOL_WINDOW, vec![part], count, params, output, &[input])
     }
 
     /// Appends the dispatch that pools images of this size, which lie by four channels.
@@ -295,20 +313,13 @@ impl Operator for Pool {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let [_, c, h, w] = image_shape(&node.input_types(), 0)?;
-        let most = node.limits().max_loop_iterations;
-        if self.window.loop_iterations(0) > u64::from(most) {
-            return unsupported(format!("a window of {} elements; the limit is {most}", self.taps()));
-        }
         if node.lies_by_four(0) {
+            let [_, _, h, w] = image_shape(&node.input_types(), 0)?;
+            self.window.limit_taps(node.limits())?;
             let (input, output) = (node.input_as(0, Layout::ByFour)?, node.output_as(0, Layout::ByFour)?);
             return self.lower_by_four(node, [h, w], [output, input]);
         }
-        let (input, output) = (node.input(0)?, node.output(0)?);
-        let (pool, count) = (PoolParams::new(Some(self), [h, w]), node.count(output));
-        let [out_c, out_h, out_w] = [c, h, w].map(|size| size as u32);
-        let params = PoolWindowParams { pool, out_c, out_h, out_w, first_c: 0, count_c: out_c, count };
-        node.dispatch(&POOL_WINDOW, vec![self.store()], count, params, output, &[input])
+        self.lower_windows(node, self.store(), false)
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

@@ -1,7 +1,8 @@
 //! The sliding window of convolutions and pools: kernel size, stride, dilation and padding, rows before columns.
 
-use super::{OpResult, invalid, line};
+use super::{OpResult, invalid, line, unsupported};
 use crate::onnx::OnnxNode;
+use crate::plan::Limits;
 use std::ops::Range;
 
 /// Rows and columns of padding on each side of an image.
@@ -100,6 +101,15 @@ impl Window {
         let [k_h, k_w] = self.kernel.map(|size| size as u64);
         let line = k_w.saturating_mul(inner.saturating_add(1)).saturating_add(2);
         k_h.saturating_mul(line.saturating_add(1)).saturating_add(2)
+    }
+
+    /// Refuses a window that no invocation can walk over.
+    pub(super) fn limit_taps(&self, limits: &Limits) -> OpResult<()> {
+        let (taps, most) = (self.kernel[0].saturating_mul(self.kernel[1]), limits.max_loop_iterations);
+        if self.loop_iterations(0) > u64::from(most) {
+            return unsupported(format!("a window of {taps} elements; the limit is {most}"));
+        }
+        Ok(())
     }
 
     /// Along one axis, the positions at which tap `k` lies inside an image of `size` pixels, and the pixel under it at the

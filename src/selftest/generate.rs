@@ -159,7 +159,7 @@ mod tests {
         ReduceLogSum ReduceLogSumExp ReduceProd ReduceSumSquare Scatter ScatterElements ScatterND Shape Sin Size Unsqueeze \
         Upsample";
     /// Operators on truth values and places: a random network has reals alone, and tests/it/parity/kinds.rs tries these.
-    const NO_REALS: &str = "And ArgMax ArgMin Cast Equal Greater GreaterOrEqual Less LessOrEqual Not OneHot Or TopK \
+    const NO_REALS: &str = "And ArgMax ArgMin Cast Equal Greater GreaterOrEqual Less LessOrEqual MaxUnpool Not OneHot Or TopK \
         Where Xor";
 
     #[test]

@@ -46,4 +46,5 @@ mod shapes;
 mod soak;
 mod suite;
 mod tune;
+mod unpool;
 mod xray;

@@ -3,7 +3,7 @@
 use super::Case;
 use super::bytes::reals;
 use reluctor::onnx::AttributeValue;
-use reluctor::tensor::Tensor;
+use reluctor::tensor::{Tensor, array};
 
 /// An attribute of integers.
 fn ints<'a>(name: &'a str, values: &[i64]) -> (&'a str, AttributeValue) {
@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = windows();
     cases.extend(channels());
     cases.extend(pools());
+    cases.extend(unpools());
     cases.extend(activations());
     cases.extend(large());
     cases
@@ -148,6 +149,46 @@ fn pools() -> Vec<Case> {
         fed(pool("NaN alone", 3, 1, 0, 0), square([f32::NAN; 9])).gives(&[f32::NAN]),
         fed(pool("one NaN", 3, 1, 0, 0), square([1.0, 2.0, f32::NAN, low, 5.0, 0.0, -1.0, 3.0, 4.0]))
             .gives(&[f32::NAN]),
+    ]
+}
+
+fn unpools() -> Vec<Case> {
+    let two = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+    let unpool = |name: &str, indices: &[i64], attributes: &[(&str, AttributeValue)]| {
+        let indices = Tensor::Int(array(&[1, 1, 1, indices.len()], indices.to_vec()).unwrap());
+        Case::node("MaxUnpool", name, &[reals(&[1, 1, 1, 2]), indices], attributes).fed(&[1, 1, 1, 2], &[5.0, 6.0])
+    };
+    let stated = |name: &str, shape: &[i64]| {
+        let indices = Tensor::Int(array(&[1, 1, 1, 2], vec![0, 7]).unwrap());
+        let inputs = [reals(&[1, 1, 1, 2]), indices, Tensor::ints(shape.to_vec())];
+        Case::node("MaxUnpool", name, &inputs, &two()).fed(&[1, 1, 1, 2], &[5.0, 6.0])
+    };
+    let with = |name: &str, more: &[(&str, AttributeValue)]| {
+        let stated = |attribute: &(&str, AttributeValue)| more.iter().any(|(name, _)| *name == attribute.0);
+        let attributes: Vec<_> = two().into_iter().filter(|attribute| !stated(attribute)).collect();
+        unpool(name, &[0, 1], &[&attributes[..], more].concat()).refused(4, "node 'n'")
+    };
+    let huge = 1 << 62;
+    vec![
+        unpool("one place twice", &[3, 3], &two()).gives(&[0.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0, 0.0]),
+        unpool("an index behind the end", &[0, 8], &two()).refused(4, "node 'n'"),
+        unpool("a negative index", &[-1, 0], &two()).refused(4, "node 'n'"),
+        unpool("an index of -2^63", &[i64::MIN, 0], &two()).refused(4, "node 'n'"),
+        unpool("three indices of two elements", &[0, 1, 2], &two()).refused(4, "node 'n'"),
+        unpool("no kernel", &[0, 1], &[]).refused(4, "node 'n'"),
+        with("a kernel of 0", &[ints("kernel_shape", &[0, 2])]),
+        with("a kernel of one size", &[ints("kernel_shape", &[2])]),
+        with("a kernel of 2^62", &[ints("kernel_shape", &[huge, huge])]),
+        with("a kernel of 2^31 - 1", &[ints("kernel_shape", &[i64::from(i32::MAX); 2])]),
+        with("stride 0", &[ints("strides", &[0, 0])]),
+        with("pads that leave nothing", &[ints("pads", &[1, 1, 2, 1])]),
+        with("two pads", &[ints("pads", &[1, 1])]),
+        stated("in a corner of more", &[1, 1, 3, 5])
+            .gives(&[5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
+        stated("to less than the window", &[1, 1, 1, 4]).refused(3, "'n'"),
+        stated("to another rank", &[1, 2, 4]).refused(4, "node 'n'"),
+        stated("to -1", &[1, 1, 2, -1]).refused(4, "node 'n'"),
+        stated("to 2^62", &[1, 1, 2, huge]).refused(4, "node 'n'"),
     ]
 }
 

@@ -2,14 +2,15 @@
 
 use super::Limited;
 use crate::build::Build;
+use crate::shapes::pools;
 use reluctor::graph::ValueId;
 use reluctor::ops::logic::LOGIC_FUNCTIONS;
-use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, Select, TopK};
+use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, MaxUnpool, PoolIndices, PoolKind, Select, TopK};
 use reluctor::plan::Limits;
 use reluctor::tensor::{Kind, Tensor, array};
 
 pub fn cases() -> Vec<Limited> {
-    [logic(), choices(), places()].into_iter().map(|case| (case, Limits::default())).collect()
+    [logic(), choices(), places(), maxima()].into_iter().map(|case| (case, Limits::default())).collect()
 }
 
 /// Truth values that alternate by no simple rule.
@@ -80,6 +81,30 @@ fn places() -> crate::build::Case {
             let name = format!("{name} themselves");
             outputs.push(build.node(&name, TopK { axis, k, least, places: false }, &[Some(x)]));
         }
+    }
+    build.done(&outputs)
+}
+
+/// Where the maxima of pools lie, and other numbers in their places: of windows that overlap several may name one.
+fn maxima() -> crate::build::Case {
+    let mut build = Build::integers(24);
+    let mut outputs = Vec::new();
+    for (index, pool) in pools(PoolKind::Max).into_iter().enumerate() {
+        let shape = [[1, 3, 7, 13], [3, 2, 5, 4]][index % 2];
+        let x = build.input(&shape);
+        let window = Some(pool.window);
+        let [rows, columns] = [false, true].map(|column_major| {
+            let name = format!("{pool:?} {column_major}");
+            build.node(&name, PoolIndices { pool: pool.clone(), column_major }, &[Some(x)])
+        });
+        let pooled = build.shape(rows);
+        let values = build.input(&pooled);
+        let op = MaxUnpool { shape: shape.to_vec(), window };
+        outputs.push(build.node(&format!("back from {pool:?}"), op, &[Some(values), Some(rows)]));
+        outputs.extend(
+            [(rows, "rows"), (columns, "columns")]
+                .map(|(indices, name)| as_real(&mut build, &format!("{name} {index}"), indices)),
+        );
     }
     build.done(&outputs)
 }

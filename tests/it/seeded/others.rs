@@ -69,6 +69,14 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             x = build.input_of(Tensor::real(&IMAGES, close).unwrap());
             (TopK { axis: 3, k: 4, least: false, places: true }.into(), vec![])
         }
+        "max_unpool" => {
+            // The last window holds one pixel, the last of all: something lies there.
+            let pool = Pool { kind: PoolKind::Max, window: window([2, 2], [2, 2], [1, 1], [0; 4]), ceil: true };
+            let window = Some(pool.window);
+            let indices = build.node("indices", PoolIndices { pool, column_major: false }, &[Some(x)]);
+            x = build.input(&[3, 3, 4, 7]);
+            (MaxUnpool { shape: IMAGES.to_vec(), window }.into(), vec![Some(indices)])
+        }
         "resample_axis" => {
             let (coordinates, interpolation) = (Coordinates::HalfPixel, Interpolation::Linear);
             let (antialias, exclude_outside) = (false, false);
@@ -239,6 +247,10 @@ fn places() -> Vec<Row> {
         ),
         half("arg_rows", "input[start + r * p.inner]"),
         stale("arg_rows", ZERO, "output[index]", "f32(place)"),
+        row("max_unpool", TailDropped, TAIL[0], TAIL[1]),
+        row("max_unpool", ItemReadsAnother, "input[from_at]", "input[from_at - select(0u, 84u, from_at >= 168u)]"),
+        half("max_unpool", "input[from_at]"),
+        stale("max_unpool", ZERO, "output[index]", "value"),
         row("top_k", TailDropped, "r < p.row;", "r < p.row - 1u;"),
         row(
             "top_k",
