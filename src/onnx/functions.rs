@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 const MAX_DEPTH: usize = 32;
 
 /// Nodes that all calls together may become: real functions become hundreds.
-const MOST_NODES: usize = 1 << 16;
+const MOST_NODES: usize = 1 << 14;
 
 /// Bytes of names and attributes that they may take, besides those of the file.
 const MOST_BYTES: usize = 16 << 20;

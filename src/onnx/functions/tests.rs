@@ -224,7 +224,7 @@ fn a_small_file_does_not_become_large() {
     assert!(matches!(&deep, Error::Unsupported { .. }) && deep.to_string().contains("nest deeper than 32"), "{deep}");
     for calls in [2, 40] {
         let wide = refusal(&tower(30, calls), &start);
-        assert!(matches!(wide, Error::Budget { budget: 65536, unit: "nodes", .. }), "{wide}");
+        assert!(matches!(wide, Error::Budget { budget: 16384, unit: "nodes", .. }), "{wide}");
     }
 }
 
