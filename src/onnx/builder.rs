@@ -105,7 +105,7 @@ impl ModelBuilder {
             producer_name: env!("CARGO_PKG_NAME"),
             producer_version: env!("CARGO_PKG_VERSION"),
             graph,
-            functions: 0,
+            functions: vec![],
         };
         model.encode()
     }
@@ -117,6 +117,7 @@ impl Node {
             name: &self.name,
             op_type: &self.op_type,
             domain: "",
+            overload: "",
             inputs: self.inputs.iter().map(String::as_str).collect(),
             outputs: self.outputs.iter().map(String::as_str).collect(),
             attributes: self

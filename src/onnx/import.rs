@@ -168,7 +168,7 @@ pub(super) fn opset(model: &proto::Model<'_>) -> i64 {
     model.opset_imports.iter().filter(|import| is_onnx(import.domain)).map(|import| import.version).max().unwrap_or(0)
 }
 
-fn is_onnx(domain: &str) -> bool {
+pub(super) fn is_onnx(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
@@ -181,7 +181,7 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     if opset > NEWEST_OPSET {
         return Err(beyond(&model.graph, &format!("version {opset} of ONNX's operators is not known")));
     }
-    refuse(&model.graph, model.functions)?;
+    refuse(&model.graph)?;
     declared_once(&model.graph)?;
     bindings.budget.nodes(model.graph.name, model.graph.nodes.len())?;
     let mut graph = Graph::default();
@@ -256,7 +256,8 @@ pub(super) fn name<'a>(node: &NodeProto<'a>) -> &'a str {
     if node.name.is_empty() { node.outputs.first().copied().unwrap_or("") } else { node.name }
 }
 
-fn importer(node: &NodeProto<'_>) -> Option<Import> {
+/// Who reads a node; none where its operator is not known.
+pub(super) fn importer(node: &NodeProto<'_>) -> Option<Import> {
     let known = OPERATORS.binary_search_by(|(op_type, ..)| (*op_type).cmp(node.op_type)).ok();
     known.filter(|_| is_onnx(node.domain)).map(|at| OPERATORS[at].2)
 }
@@ -301,12 +302,10 @@ fn declared_once(graph: &GraphProto<'_>) -> Result<()> {
     }
 }
 
-fn refuse(graph: &GraphProto<'_>, functions: usize) -> Result<()> {
-    let refused = |what: &str| Err(beyond(graph, what));
-    match (graph.sparse_initializers, functions) {
-        (0, 0) => Ok(()),
-        (0, _) => refused("functions defined in the model are not supported"),
-        _ => refused("sparse initializers are not supported"),
+fn refuse(graph: &GraphProto<'_>) -> Result<()> {
+    match graph.sparse_initializers {
+        0 => Ok(()),
+        _ => Err(beyond(graph, "sparse initializers are not supported")),
     }
 }
 

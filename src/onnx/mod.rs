@@ -4,6 +4,7 @@ mod builder;
 mod data;
 mod external;
 mod extract;
+mod functions;
 mod import;
 mod node;
 mod outline;
@@ -22,7 +23,7 @@ use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
 use crate::tensor::{Kind, MAX_RANK, Shape, Tensor};
 use external::External;
-use proto::Dim;
+use proto::{Dim, Encode};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,8 +94,13 @@ impl Model {
         Model { name: name.to_string(), bytes: Arc::new(bytes), external: External::none() }.checked()
     }
 
-    fn checked(self) -> Result<Self> {
-        self.parse()?;
+    /// From here on the bytes are those of a model without functions of its own.
+    fn checked(mut self) -> Result<Self> {
+        let model = self.parse()?;
+        let flat = functions::flat(&model, self.bytes.len()).map_err(|error| self.blame(error))?;
+        if let Some(bytes) = flat.map(|flat| flat.model(model).encode()) {
+            self.bytes = Arc::new(bytes);
+        }
         Ok(self)
     }
 

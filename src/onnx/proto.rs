@@ -25,8 +25,31 @@ pub struct Model<'a> {
     pub producer_version: &'a str,
     /// What to compute.
     pub graph: GraphProto<'a>,
-    /// How many functions the model defines for its own use; they are not read.
-    pub functions: usize,
+    /// The functions that the model defines for its own use.
+    pub functions: Vec<FunctionProto<'a>>,
+}
+
+/// A function: nodes that stand for one node which calls it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FunctionProto<'a> {
+    /// What calls name as their operator, never empty.
+    pub name: &'a str,
+    /// The operator set that it belongs to.
+    pub domain: &'a str,
+    /// Tells functions of one name apart; mostly empty.
+    pub overload: &'a str,
+    /// What its nodes call the inputs.
+    pub inputs: Vec<&'a str>,
+    /// What its nodes call the outputs.
+    pub outputs: Vec<&'a str>,
+    /// The attributes that a call may give and that have no default.
+    pub attributes: Vec<&'a str>,
+    /// Those that have one.
+    pub defaults: Vec<AttributeProto<'a>>,
+    /// Its body.
+    pub nodes: Vec<NodeProto<'a>>,
+    /// The operator sets that its nodes mean.
+    pub opset_imports: Vec<OpsetImport<'a>>,
 }
 
 /// An operator set and its version.
@@ -66,6 +89,8 @@ pub struct NodeProto<'a> {
     pub op_type: &'a str,
     /// The operator's set; empty is the standard one.
     pub domain: &'a str,
+    /// Which of the model's functions of this name it calls; mostly empty.
+    pub overload: &'a str,
     /// The values it reads; an empty name is an optional input left out.
     pub inputs: Vec<&'a str>,
     /// The values it writes; an empty name is an optional output left out.
@@ -179,7 +204,7 @@ struct ModelProto<'a> {
     producer_name: &'a str,
     producer_version: &'a str,
     graph: Option<GraphProto<'a>>,
-    functions: usize,
+    functions: Vec<FunctionProto<'a>>,
 }
 
 impl<'a> ModelProto<'a> {
@@ -237,7 +262,7 @@ mod tests {
             bytes(3, "1.0"),
             bytes(7, small_graph()),
             bytes(8, opset),
-            bytes(25, []),
+            bytes(25, message(&[bytes(1, "F"), bytes(6, "k"), bytes(10, "own")])),
         ])
     }
 
@@ -249,9 +274,10 @@ mod tests {
     fn a_model_is_read_whole() {
         let file = small_model();
         let model = parse_model(&file).unwrap();
+        let function = FunctionProto { name: "F", domain: "own", attributes: vec!["k"], ..FunctionProto::default() };
         assert_eq!(
             (model.ir_version, model.producer_name, model.producer_version, model.functions),
-            (8, "tool", "1.0", 1)
+            (8, "tool", "1.0", vec![function])
         );
         assert_eq!(model.opset_imports, [OpsetImport { domain: "", version: 17 }]);
         let node = &model.graph.nodes[0];

@@ -12,6 +12,7 @@ mod fuse_scale;
 mod move_transposes;
 mod readers;
 mod recognise_activations;
+mod recognise_squares;
 mod remove_identities;
 
 use crate::error::{Error, Result};
@@ -40,8 +41,11 @@ pub static PASSES: [Pass; 10] = [
     },
     Pass {
         name: "patterns",
-        summary: "SiLU, HardSwish, HardSigmoid, Mish and GELU that are written as several nodes, each into one",
-        run: recognise_activations::run,
+        summary: "SiLU, HardSwish, HardSigmoid, Mish and GELU that are written as several nodes, each into one; squares from powers",
+        run: |graph| {
+            recognise_squares::run(graph);
+            recognise_activations::run(graph);
+        },
     },
     Pass {
         name: "pad",

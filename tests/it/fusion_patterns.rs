@@ -17,7 +17,7 @@ fn number(build: &mut Build, value: f32) -> ValueId {
     build.constant_of(Tensor::real(&[], vec![value]).unwrap())
 }
 
-fn with_number(build: &mut Build, name: &str, function: BinaryFunction, x: ValueId, value: f32) -> ValueId {
+pub(crate) fn with_number(build: &mut Build, name: &str, function: BinaryFunction, x: ValueId, value: f32) -> ValueId {
     let value = number(build, value);
     binary(build, name, function, x, value)
 }
@@ -98,7 +98,7 @@ fn erf(build: &mut Build, x: ValueId, function: BinaryFunction, value: f32) -> V
     with_number(build, "gate", Add, erf, 1.0)
 }
 
-fn assert_alike(what: &str, plain: &Case, fused: &Case) {
+pub(crate) fn assert_alike(what: &str, plain: &Case, fused: &Case) {
     let inputs: Vec<(&str, Tensor<f64>)> = plain.fed().into_iter().map(|(name, x)| (name, x.cast())).collect();
     let inputs: Vec<(&str, &Tensor<f64>)> = inputs.iter().map(|(name, x)| (*name, x)).collect();
     let [before, after] = [plain, fused].map(|case| cpu::Session::<f64>::new(&case.graph).run(&inputs).unwrap());

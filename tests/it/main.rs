@@ -19,6 +19,7 @@ mod faults;
 mod fusion;
 mod fusion_patterns;
 mod fusion_refusals;
+mod fusion_squares;
 mod fuzz;
 mod golden;
 mod interrupt;

@@ -32,6 +32,8 @@ pub enum Attribute<'a> {
     Ints(Vec<i64>),
     /// STRINGS.
     Strings(Vec<&'a [u8]>),
+    /// The value of the attribute of this name that the call of a function gives, in which this node is.
+    Reference(&'a str),
     /// A value that no operator of a CNN has, by the name of its type; it is not read.
     Unsupported(&'static str),
 }
@@ -79,7 +81,7 @@ struct Fields<'a> {
     declared: i32,
     /// The types whose fields are there, a bit each.
     populated: u32,
-    refers: bool,
+    refers: Option<&'a str>,
     f: f32,
     i: i64,
     s: &'a [u8],
@@ -105,7 +107,7 @@ impl<'a> Message<'a> for Fields<'a> {
             8 => field.append_to(&mut self.ints)?,
             9 => self.strings.push(field.bytes()?),
             20 => self.declared = field.scalar()?,
-            21 => self.refers = true,
+            21 => self.refers = Some(field.text()?),
             _ => {}
         }
         Ok(())
@@ -123,8 +125,8 @@ fn type_of(field: u32) -> Option<u32> {
 
 impl<'a> Fields<'a> {
     fn value(self) -> Result<Attribute<'a>, String> {
-        if self.refers {
-            return Ok(Attribute::Unsupported("reference to an attribute of a function"));
+        if let Some(name) = self.refers {
+            return Ok(Attribute::Reference(name));
         }
         Ok(match self.type_name()? {
             "FLOAT" => Attribute::Float(self.f),
@@ -215,9 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_of_a_function_body_is_unsupported() {
+    fn a_reference_of_a_function_body_keeps_its_name() {
         let bytes = attribute(&[encode::int(20, 2), encode::bytes(21, "outer")]);
-        assert!(matches!(read(&bytes).unwrap(), Attribute::Unsupported(_)));
+        assert_eq!(read(&bytes).unwrap(), Attribute::Reference("outer"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! How each message takes in its fields: the numbers here are those of `onnx-ml.proto` 1.22.
 
 use super::attribute;
-use super::{Dim, GraphProto, ModelProto, NodeProto, OpsetImport, TensorProto, TensorTypeProto, ValueInfoProto};
+use super::{
+    Dim, FunctionProto, GraphProto, ModelProto, NodeProto, OpsetImport, TensorProto, TensorTypeProto, ValueInfoProto,
+};
 use crate::error::Result;
 use crate::onnx::wire::{Field, Message};
 use std::collections::HashSet;
@@ -15,7 +17,10 @@ impl<'a> Message<'a> for ModelProto<'a> {
             3 => self.producer_version = field.text()?,
             7 => field.merge_into(self.graph.get_or_insert_default())?,
             8 => self.opset_imports.push(field.message()?),
-            25 => self.functions += 1,
+            25 => {
+                let name = |function: &FunctionProto<'a>| function.name;
+                self.functions.push(named(field, "a function has no name", name)?)
+            }
             _ => {}
         }
         Ok(())
@@ -82,6 +87,26 @@ impl<'a> Message<'a> for NodeProto<'a> {
             4 => self.op_type = field.text()?,
             5 => self.attributes.push(attribute::read(field)?),
             7 => self.domain = field.text()?,
+            8 => self.overload = field.text()?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Message<'a> for FunctionProto<'a> {
+    const NAME: &'static str = "FunctionProto";
+    fn take(&mut self, field: Field<'a, '_>) -> Result<()> {
+        match field.number {
+            1 => self.name = field.text()?,
+            4 => self.inputs.push(field.text()?),
+            5 => self.outputs.push(field.text()?),
+            6 => self.attributes.push(field.text()?),
+            7 => self.nodes.push(node(field)?),
+            9 => self.opset_imports.push(field.message()?),
+            10 => self.domain = field.text()?,
+            11 => self.defaults.push(attribute::read(field)?),
+            13 => self.overload = field.text()?,
             _ => {}
         }
         Ok(())

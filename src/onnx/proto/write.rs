@@ -1,12 +1,12 @@
 //! The messages as bytes: the inverse of reading them, field numbers those of `onnx-ml.proto` 1.22.
 //!
-//! What the reader only counted (functions, sparse constants, strings) or only named (attributes of types that no operator
+//! What the reader only counted (sparse constants, strings) or only named (attributes of types that no operator
 //! of a CNN has) is written without content: whoever reads the file refuses it as it would have refused the first.
 
 use super::attribute::TYPES;
 use super::{
-    Attribute, AttributeProto, Dim, GraphProto, Model, NodeProto, OpsetImport, TensorProto, TensorTypeProto,
-    ValueInfoProto,
+    Attribute, AttributeProto, Dim, FunctionProto, GraphProto, Model, NodeProto, OpsetImport, TensorProto,
+    TensorTypeProto, ValueInfoProto,
 };
 use crate::onnx::wire::encode::{bytes, float, int, packed, varint};
 
@@ -24,7 +24,7 @@ impl Encode for Model<'_> {
             text(3, self.producer_version),
             bytes(7, self.graph.encode()),
             messages(8, &self.opset_imports),
-            bytes(25, []).repeat(self.functions),
+            messages(25, &self.functions),
         ]
         .concat()
     }
@@ -51,6 +51,23 @@ impl Encode for GraphProto<'_> {
     }
 }
 
+impl Encode for FunctionProto<'_> {
+    fn encode(&self) -> Vec<u8> {
+        [
+            text(1, self.name),
+            strings(4, &self.inputs),
+            strings(5, &self.outputs),
+            strings(6, &self.attributes),
+            messages(7, &self.nodes),
+            messages(9, &self.opset_imports),
+            text(10, self.domain),
+            messages(11, &self.defaults),
+            text(13, self.overload),
+        ]
+        .concat()
+    }
+}
+
 impl Encode for NodeProto<'_> {
     fn encode(&self) -> Vec<u8> {
         [
@@ -60,6 +77,7 @@ impl Encode for NodeProto<'_> {
             text(4, self.op_type),
             messages(5, &self.attributes),
             text(7, self.domain),
+            text(8, self.overload),
         ]
         .concat()
     }
@@ -76,11 +94,12 @@ impl Encode for AttributeProto<'_> {
             Attribute::Floats(values) => ("FLOATS", values.iter().flat_map(|&value| float(7, value)).collect()),
             Attribute::Ints(values) => ("INTS", values.iter().flat_map(|&value| int(8, value)).collect()),
             Attribute::Strings(values) => ("STRINGS", strings(9, values)),
+            // Its type is that of what it refers to.
+            Attribute::Reference(name) => ("", bytes(21, name)),
             Attribute::Unsupported(ty) => (*ty, vec![]),
         };
-        // What is no type is a reference to an attribute of a function.
         let declared = TYPES.iter().position(|&name| name == ty);
-        let declared = declared.map_or_else(|| bytes(21, "unknown"), |number| int(20, number as i64));
+        let declared = declared.map_or(vec![], |number| int(20, number as i64));
         [text(1, self.name), value, declared].concat()
     }
 }
@@ -189,7 +208,7 @@ mod tests {
             Attribute::Ints(vec![i64::MIN, 0]),
             Attribute::Strings(vec![b"", b"x"]),
             Attribute::Unsupported("TYPE_PROTOS"),
-            Attribute::Unsupported("reference to an attribute of a function"),
+            Attribute::Reference("outer"),
         ];
         const NAMES: &str = "abcdefghijklmnopqrstuvwxyz";
         let attribute = |(at, value)| AttributeProto { name: &NAMES[at..=at], value };
@@ -197,9 +216,21 @@ mod tests {
             name: "n",
             op_type: "Conv",
             domain: "ai.onnx",
+            overload: "second",
             inputs: vec!["x", "", "w"],
             outputs: vec!["", "y"],
             attributes: values.into_iter().enumerate().map(attribute).collect(),
+        };
+        let function = FunctionProto {
+            name: "F",
+            domain: "own",
+            overload: "second",
+            inputs: vec!["a"],
+            outputs: vec!["b"],
+            attributes: vec!["k"],
+            defaults: vec![AttributeProto { name: "l", value: Attribute::Int(1) }],
+            nodes: vec![node.clone()],
+            opset_imports: vec![OpsetImport { domain: "", version: 22 }],
         };
         let dims = vec![Dim::Size(0), Dim::Size(-1), Dim::Name("batch"), Dim::Unknown];
         let typed = |dims| Some(TensorTypeProto { elem_type: 1, dims });
@@ -221,7 +252,7 @@ mod tests {
             producer_name: "reluctor",
             producer_version: "1",
             graph,
-            functions: 2,
+            functions: vec![function],
         }
     }
 

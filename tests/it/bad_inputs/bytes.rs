@@ -34,6 +34,13 @@ pub fn node(op_type: &str, inputs: &[&str], outputs: &[&str], rest: &[Vec<u8>]) 
     field(1, [names(1, inputs), names(2, outputs), field(4, op_type), rest.concat()].concat())
 }
 
+/// A function from `a` to `b` whose nodes each call another one, with these results.
+pub fn function(name: &str, called: &str, results: &[&str]) -> Vec<u8> {
+    let call = |y: &&str| field(7, [field(1, "a"), field(2, y), field(4, called)].concat());
+    let calls: Vec<u8> = results.iter().flat_map(call).collect();
+    field(25, [field(1, name), field(4, "a"), field(5, "b"), calls].concat())
+}
+
 /// An initializer: its sizes, its element type and where its elements are.
 pub fn tensor(name: &str, dims: &[i64], data_type: i64, rest: &[Vec<u8>]) -> Vec<u8> {
     let dims: Vec<u8> = dims.iter().flat_map(|&size| int(1, size)).collect();

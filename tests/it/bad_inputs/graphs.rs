@@ -1,6 +1,6 @@
 //! Graphs that lack something, contradict themselves or go round in circles.
 
-use super::bytes::{field, input, int, model, node, output, tensor, varint};
+use super::bytes::{field, function, input, int, model, node, output, tensor, varint};
 use super::{Case, good};
 use reluctor::onnx::{ModelBuilder, operators};
 use reluctor::tensor::{Tensor, TensorType};
@@ -68,11 +68,17 @@ pub fn cases() -> Vec<Case> {
         Case::model("a node that computes an input", model(&[relu("x", "x"), input(&[2]), output("x")]))
             .refused(4, "'x'"),
         Case::model("a function that calls itself", {
-            let function = [field(1, "F"), node("F", &["x"], &["y"], &[])].concat();
             let graph = [node("F", &["x"], &["y"], &[]), input(&[2]), output("y")].concat();
-            [int(1, 8), field(8, int(2, 17)), field(7, graph), field(25, function)].concat()
+            [int(1, 8), field(8, int(2, 17)), field(7, graph), function("F", "F", &["b"])].concat()
         })
-        .refused(3, "functions"),
+        .refused(4, "calls itself"),
+        Case::model("thirty functions that each call the next one twice", {
+            let function = |at: usize| function(&format!("F{at}"), &format!("F{}", at + 1), &["t", "b"]);
+            let graph = [node("F0", &["x"], &["y"], &[]), input(&[2]), output("y")].concat();
+            let functions: Vec<u8> = (0..30).flat_map(function).collect();
+            [int(1, 8), field(8, int(2, 17)), field(7, graph), functions].concat()
+        })
+        .refused(6, "functions inlined"),
         Case::model("an input that has a constant for its default", {
             let mut model = ModelBuilder::new(17);
             model
