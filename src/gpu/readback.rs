@@ -3,8 +3,9 @@
 use super::Gpu;
 use super::buffers::{self, Buffers};
 use crate::error::{Error, Result, escape};
-use crate::plan::{Layout, Port, numbers};
+use crate::plan::{Port, numbers};
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 use std::sync::mpsc;
 
 /// A buffer that the host can map, reused from run to run.
@@ -46,8 +47,9 @@ impl Readback {
             let mut next = |port: &Port| {
                 let (head, tail) = rest.split_at(port_bytes(port)? as usize);
                 rest = tail;
-                let numbers = bytemuck::pod_collect_to_vec(head);
-                numbers::from_device(&port.ty, unpacked(port, numbers))
+                let copied = |_| Cow::Owned(bytemuck::pod_collect_to_vec(head));
+                let numbers = bytemuck::try_cast_slice(head).map_or_else(copied, Cow::Borrowed);
+                numbers::from_device(&port.ty, port.layout.unpack(&port.ty.shape, &numbers))
             };
             ports.iter().map(&mut next).collect()
         })
@@ -98,14 +100,6 @@ impl Readback {
             Ok(())
         })
         .and(taken)
-    }
-}
-
-/// Row-major elements of what lay on the device.
-fn unpacked(port: &Port, numbers: Vec<f32>) -> Vec<f32> {
-    match port.layout {
-        Layout::Plain => numbers,
-        layout => layout.unpack(&port.ty.shape, &numbers),
     }
 }
 

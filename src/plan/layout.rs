@@ -4,6 +4,7 @@ use super::{Lowering, View};
 use crate::kernels::Kernel;
 use crate::ops::OpResult;
 use crate::uniform;
+use std::ops::Range;
 
 /// Channels that lie side by side in [`Layout::ByFour`]: one `vec4<f32>` of WGSL.
 pub const CHANNELS: usize = 4;
@@ -34,33 +35,55 @@ impl Layout {
 
     /// Row-major elements as they lie in memory.
     pub fn pack(self, shape: &[usize], elements: &[f32]) -> Vec<f32> {
-        if self == Layout::Plain {
-            return elements.to_vec();
-        }
+        let Some(blocks) = self.blocks(shape) else { return elements.to_vec() };
         let mut packed = vec![0.0; self.len(shape)];
-        self.each(shape, |plain, place| packed[place] = elements[plain]);
+        for Block { plain, packed: place } in blocks {
+            let planes = elements[plain].chunks(place.len() / CHANNELS).enumerate();
+            for (channel, plane) in planes {
+                let pixels = packed[place.clone()].chunks_exact_mut(CHANNELS).zip(plane);
+                pixels.for_each(|(pixel, element)| pixel[channel] = *element);
+            }
+        }
         packed
     }
 
-    /// What lies in memory as row-major elements.
+    /// What lies in memory as row-major elements. Reads it once and in order: it may be a device's.
     pub fn unpack(self, shape: &[usize], packed: &[f32]) -> Vec<f32> {
+        /// So many pixels stay in the first cache while their four channels are taken apart.
+        const PIXELS: usize = 256;
+        let Some(blocks) = self.blocks(shape) else { return packed.to_vec() };
         let mut elements = vec![0.0; shape.iter().product()];
-        self.each(shape, |plain, place| elements[plain] = packed[place]);
+        for Block { plain, packed: place } in blocks {
+            let plane = place.len() / CHANNELS;
+            let elements = &mut elements[plain];
+            for (at, pixels) in packed[place].chunks(PIXELS * CHANNELS).enumerate() {
+                for (channel, plane) in elements.chunks_exact_mut(plane).enumerate() {
+                    let elements = plane[at * PIXELS..].iter_mut().zip(pixels.chunks_exact(CHANNELS));
+                    elements.for_each(|(element, pixel)| *element = pixel[channel]);
+                }
+            }
+        }
         elements
     }
 
-    /// Both places of each element.
-    fn each(self, shape: &[usize], mut visit: impl FnMut(usize, usize)) {
-        let (Layout::ByFour, &[n, c, h, w]) = (self, shape) else {
-            return (0..shape.iter().product()).for_each(|at| visit(at, at));
-        };
+    /// Where the channels that lie side by side are in both orders; none where both orders are one.
+    fn blocks(self, shape: &[usize]) -> Option<impl Iterator<Item = Block>> {
+        let (Layout::ByFour, &[n, c, h, w]) = (self, shape) else { return None };
         let (pixels, blocks) = (h * w, c.div_ceil(CHANNELS));
-        for (image, channel) in (0..n).flat_map(|image| (0..c).map(move |channel| (image, channel))) {
-            let plain = (image * c + channel) * pixels;
-            let place = (image * blocks + channel / CHANNELS) * pixels * CHANNELS + channel % CHANNELS;
-            (0..pixels).for_each(|pixel| visit(plain + pixel, place + pixel * CHANNELS));
-        }
+        let filled = n * blocks * usize::from(pixels > 0);
+        Some((0..filled).map(move |at| {
+            let (image, block) = (at / blocks, at % blocks);
+            let [first, end] = [block, block + 1].map(|block| (image * c + (block * CHANNELS).min(c)) * pixels);
+            let packed = at * pixels * CHANNELS;
+            Block { plain: first..end, packed: packed..packed + pixels * CHANNELS }
+        }))
     }
+}
+
+/// Up to four neighbouring channels of an image: `plain` one plane after another, `packed` pixel by pixel.
+struct Block {
+    plain: Range<usize>,
+    packed: Range<usize>,
 }
 
 /// Whether both layouts of a tensor are the same bytes.
