@@ -204,10 +204,11 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
 fn limits(kernel: &'static str, seed: Seed) -> Limits {
     let conv_kernel = match kernel {
         "conv_subgroup" if in_place(kernel).contains(&seed) => Some("conv_subgroup strip_4x8 pooled"),
-        "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise pooled"),
+        "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise row_3s1 pooled"),
         "conv_stem" if in_place(kernel).contains(&seed) => Some("conv_stem row_3s2_max3s2"),
         "conv_subgroup" | "conv_stem" | "conv_winograd" => Some(kernel),
         "winograd_tiles" => Some("conv_winograd"),
+        "conv_depthwise" if seed == ItemReadsAnother => Some("conv_depthwise row_any"),
         "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),

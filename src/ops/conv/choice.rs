@@ -300,8 +300,8 @@ mod tests {
         // Strips of 8 would compute a seventh in vain.
         assert_eq!(name(&shape(64, 28, 1), &software, [2, 2]), "conv_subgroup strip_3x7x16");
         assert_eq!(name(&shape(64, 56, 1), &software, [3, 2]), "conv_subgroup strip_3x7x16");
-        assert_eq!(name(&shape(64, 56, 64), &software, [2, 2]), "conv_depthwise pooled");
-        assert_eq!(name(&shape(64, 56, 64), &software, [3, 2]), "conv_depthwise unpooled");
+        assert_eq!(name(&shape(64, 56, 64), &software, [2, 2]), "conv_depthwise row_3s1 pooled");
+        assert_eq!(name(&shape(64, 56, 64), &software, [3, 2]), "conv_depthwise row_3s1");
         assert_eq!(name(&shape(3, 56, 1), &software, [2, 2]), "conv_stem row_3s1 pooled");
         assert_eq!(name(&stem, &software, [3, 2]), "conv_stem row_3s2_max3s2");
         assert!(name(&shape(64, 56, 1), &Limits::default(), [2, 2]).ends_with(" pooled"));
@@ -327,7 +327,7 @@ mod tests {
         assert!(name(&Limits::default(), 1).starts_with("conv_gemm "));
         assert!(name(&software, 1).starts_with("conv_subgroup "));
         assert_eq!(name(&four_lanes, 1), "conv_tile");
-        assert_eq!([&Limits::default(), &software].map(|limits| name(limits, 64)), ["conv_depthwise"; 2]);
+        assert_eq!([&Limits::default(), &software].map(|limits| name(limits, 64)), ["conv_depthwise row_3s1"; 2]);
         assert_eq!(name(&four_lanes, 64), "conv_direct");
     }
 

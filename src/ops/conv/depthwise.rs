@@ -1,6 +1,8 @@
 //! `conv_depthwise`: one filter a channel.
 
-use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
+mod row;
+
+use super::choice::{Candidate, Pooling, Problem};
 use super::{ConvParams, ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
@@ -9,9 +11,7 @@ use crate::part;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Lowering, Packing};
 use crate::tensor::row_major_slice;
-
-/// Pixels of a row that an invocation computes.
-const PIXELS: usize = 4;
+use row::{PIXELS, ROWS, Row};
 
 /// Four channels of four pixels an invocation.
 pub static CONV_DEPTHWISE: Kernel = Kernel {
@@ -24,7 +24,7 @@ pub static CONV_DEPTHWISE: Kernel = Kernel {
 
 /// Each channel has one filter, its loops are short enough for one dispatch, and all filters fit one binding.
 pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
-    let Problem { shape, epilogue, limits, .. } = problem;
+    let Problem { shape, limits, .. } = problem;
     let taps = shape.window.kernel[0] * shape.window.kernel[1];
     if shape.groups != shape.in_c || shape.groups != shape.out_c {
         let ConvShape { in_c, out_c, groups, .. } = shape;
@@ -37,27 +37,23 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if limits.filters_per_binding(taps + 2) < shape.out_c.next_multiple_of(CHANNELS) {
         return Err("the filters exceed a binding".to_string());
     }
-    let candidate = |pooling: Pooling, cost: f64| {
-        // Of the two ways to pool, each can be asked for.
-        let name = match (pooling, &epilogue.pool) {
-            (Pooling::Behind, Some(_)) => format!("{} unpooled", CONV_DEPTHWISE.name),
-            _ => pooling.named(CONV_DEPTHWISE.name.to_string()),
-        };
-        Candidate::new(name, cost, pooling, move |node, shape, epilogue| lower(node, shape, epilogue, pooling))
+    let candidate = |row: Row, pooling: Pooling, cost: f64| {
+        let name = pooling.named(format!("{} {}", CONV_DEPTHWISE.name, row.part().name));
+        Candidate::new(name, cost, pooling, move |node, shape, epilogue| lower(node, shape, epilogue, row, pooling))
     };
-    let mut candidates = vec![candidate(Pooling::Behind, PRODUCT + problem.pool_behind())];
-    if let Some(quartered) = problem.quartered() {
-        let computed = |shape: &ConvShape| (shape.out[0] * shape.out[1].next_multiple_of(PIXELS)) as f64;
-        candidates.push(candidate(Pooling::InPlace, PRODUCT * computed(&quartered) / computed(shape)));
+    let computed = |shape: &ConvShape| (shape.out[0] * shape.out[1].next_multiple_of(PIXELS)) as f64;
+    let mut candidates = Vec::new();
+    for &row in ROWS.iter().filter(|row| row.fits(&shape.window)) {
+        candidates.push(candidate(row, Pooling::Behind, row.cost() + problem.pool_behind()));
+        if let Some(quartered) = problem.quartered() {
+            candidates.push(candidate(row, Pooling::InPlace, row.cost() * computed(&quartered) / computed(shape)));
+        }
     }
     Ok(candidates)
 }
 
-/// What a product costs with its share of the loads: for four of them one, and a quarter of that of a weight.
-const PRODUCT: f64 = 1.0 + VEC4_LOAD * 1.25 / CHANNELS as f64;
-
 /// Appends the dispatch, and one for a pool that is not in it.
-fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, pooling: Pooling) -> OpResult<()> {
+fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, row: Row, pooling: Pooling) -> OpResult<()> {
     let weights = node.constant(slot::WEIGHT)?.as_real()?;
     let folded = node.folded(&row_major_slice(weights), epilogue)?;
     let packed = node.pack_filters(0..shape.out_c, &folded, Packing::ByFour)?;
@@ -70,7 +66,7 @@ fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, poolin
             Pooling::InPlace => (POOL, [params.pool.out_h as usize, 2 * params.pool.out_w as usize]),
         };
         let invocations = shape.batch * padded / CHANNELS * rows * columns.div_ceil(PIXELS);
-        let parts = [&bound.parts[..], &[store]].concat();
+        let parts = [&bound.parts[..], &[store, row.part()]].concat();
         node.dispatch(&CONV_DEPTHWISE, parts, invocations as u32, params, bound.output, &bound.inputs(packed))
     })
 }
@@ -78,9 +74,12 @@ fn lower(node: &mut Lowering<'_>, shape: &ConvShape, epilogue: &Epilogue, poolin
 const STORE_EACH: Part = part!("shared", "depthwise_store_each");
 const POOL: Part = part!("shared", "depthwise_pool");
 
-/// Every epilogue; pooled in place, those of nearly all networks.
+/// Every epilogue on every row; pooled in place, those of nearly all networks.
 fn combinations() -> Vec<Vec<Part>> {
-    let each = parts::by_four_combinations().into_iter().map(|parts| [parts, vec![STORE_EACH]].concat());
-    let pooled = parts::pooled_by_four_combinations().into_iter().map(|parts| [parts, vec![POOL]].concat());
-    each.chain(pooled).collect()
+    let of_row = |row: &'static Row| {
+        let with = |store: Part| move |parts: Vec<Part>| [parts, vec![store, row.part()]].concat();
+        let each = parts::by_four_combinations().into_iter().map(with(STORE_EACH));
+        each.chain(parts::pooled_by_four_combinations().into_iter().map(with(POOL)))
+    };
+    ROWS.iter().flat_map(of_row).collect()
 }

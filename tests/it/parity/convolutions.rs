@@ -7,6 +7,7 @@ use reluctor::graph::ValueId;
 use reluctor::kernels::{self, Part, Variant};
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::slot;
+use reluctor::ops::window::Window;
 use reluctor::ops::*;
 use reluctor::plan::Limits;
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ pub fn cases() -> Vec<Limited> {
         cases.push(every_shape(direction, row_major()));
     }
     for residual in [false, true] {
-        let strips = strips().into_iter().chain([depthwise()]);
+        let strips = strips().into_iter().chain(depthwise());
         cases.extend(strips.map(|shape| every_activation_by_four(shape, Store::Each, residual, software())));
         cases.extend(gemm_tiles().map(|tile| every_activation_by_four(products(), Store::Each, residual, only(&tile))));
         let split = only("conv_gemm 32x32 split 2");
@@ -81,10 +82,12 @@ pub fn software() -> Limits {
     Limits { software: true, subgroup_lanes: 8, ..Limits::default() }
 }
 
-/// Seven channels, each with a filter of its own.
-fn depthwise() -> ConvShape {
-    let window = window([3, 3], [2, 1], [1, 2], [1, 2, 0, 1]);
-    ConvShape { batch: 2, in_c: 7, out_c: 7, groups: 7, image: [7, 13], window }
+/// Seven channels, each with a filter of its own: a shape for each row of `conv_depthwise`, the last one for that of any filter.
+fn depthwise() -> Vec<ConvShape> {
+    let shape = |window| ConvShape { batch: 2, in_c: 7, out_c: 7, groups: 7, image: [7, 13], window };
+    let square = |taps, stride| shape(window([taps; 2], [stride; 2], [1, 1], [1, 2, 0, 1]));
+    let any = shape(window([3, 3], [2, 1], [1, 2], [1, 2, 0, 1]));
+    vec![square(3, 1), square(3, 2), square(5, 1), square(5, 2), square(7, 1), any]
 }
 
 /// A shape for each tile of `conv_subgroup`, which fits it better than the others; the last one fits the smallest.
@@ -118,7 +121,11 @@ fn pooled_in_place() -> Vec<Limited> {
         _ => ConvShape { image: [9, 19], ..strips()[0] },
     };
     let mut kernels: Vec<_> = of_strips.into_iter().map(|name| (name.clone(), shape(&name))).collect();
-    kernels.push(("conv_depthwise pooled".into(), ConvShape { image: [10, 21], ..depthwise() }));
+    kernels.extend(depthwise().into_iter().map(|shape| {
+        let Window { kernel: [_, taps], stride: [_, stride], dilation: [_, dilation], .. } = shape.window;
+        let row = if dilation == 1 { format!("row_{taps}s{stride}") } else { "row_any".to_string() };
+        (format!("conv_depthwise {row} pooled"), ConvShape { image: [10, 21], ..shape })
+    }));
     kernels.push(("conv_winograd".into(), tiles()));
     kernels.extend(gemm_tiles().map(|tile| (format!("{tile} pooled"), ConvShape { image: [15, 19], ..products() })));
     let mut cases = Vec::new();

@@ -104,9 +104,8 @@ fn stem(kernel: &'static str) -> Vec<Row> {
 }
 
 fn depthwise(kernel: &'static str) -> Vec<Row> {
-    let weight = "weights[filter_at + ky * p.k_w + kx]";
     let mut rows = by_four(kernel).to_vec();
-    rows.push(row(kernel, TapShifted, weight, &weight.replace("+ kx]", "+ select(kx, 2u, kx == 1u)]")));
+    rows.push(row(kernel, TapShifted, "weights[weight_at + 1u]", "weights[weight_at + 2u]"));
     rows.push(row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"));
     rows.extend(in_place(kernel, "oy, at.ox)", "oy, at.ox + 1u)"));
     rows.extend(in_place(kernel, "at.oy * 2u + ky", "at.oy * 2u + 1u"));
