@@ -17,10 +17,16 @@ fn is_stored(block: u32) -> bool {
     return block * 4u < min(p.first_c + p.count_c, p.out_c);
 }
 
+// The place of a pixel of the unpooled result.
+fn place_of(n: u32, block: u32, oy: u32, ox: u32) -> u32 {
+    return ((n * ((p.out_c + 3u) / 4u) + block) * p.out_h + oy) * p.out_w + ox;
+}
+
 // Residual and activation for the sums, bias included, of the 4 output channels of a block at a pixel of the unpooled result.
-// What lies behind the last channel becomes zero.
+// What lies behind the last channel becomes zero. Kernels finish all that they have before they store any of it: software
+// drivers read a uniform again after each store.
 fn finish_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) -> vec4<f32> {
-    let whole = sums + residuals_at(((n * ((p.out_c + 3u) / 4u) + block) * p.out_h + oy) * p.out_w + ox);
+    let whole = sums + residuals_at(place_of(n, block, oy, ox));
     let a = activation_parameters(block);
     let b = p.activation_b;
     let finished =
@@ -32,7 +38,7 @@ fn finish_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) -> vec4<f3
 // Finishes and stores them.
 fn store_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) {
     if (is_stored(block)) {
-        let at = ((n * ((p.out_c + 3u) / 4u) + block) * p.out_h + oy) * p.out_w + ox;
+        let at = place_of(n, block, oy, ox);
         output[at] = finish_four(sums, n, block, oy, ox);
     }
 }

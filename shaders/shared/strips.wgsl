@@ -1,6 +1,9 @@
 // Strips of neighbouring pixels of a row of the result, one an invocation.
 struct Strip { n: u32, oy: u32, ox: u32, exists: bool }
 
+// The places of a strip's results: the first, and how many are stored.
+struct Stored { first: u32, count: u32 }
+
 // The row of the input under a tap of an output row; it may lie in the padding.
 fn input_row(oy: u32, ky: u32) -> i32 {
     return i32(oy * p.stride_h + ky * p.dilation_h) - p.pad_top;

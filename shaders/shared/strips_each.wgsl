@@ -6,14 +6,19 @@ fn strip(index: u32, pixels: u32) -> Strip {
     return Strip(at / (per_row * p.out_h), at / per_row % p.out_h, at % per_row * pixels, index < strips);
 }
 
-fn store_one(sums: vec4<f32>, at: Strip, block: u32, pixel: u32) {
-    if (at.exists && at.ox + pixel < p.out_w) {
-        store_four(sums, at.n, block, at.oy, at.ox + pixel);
+// Where a strip's pixels are stored: those behind the row's end are not, nor any of another dispatch's block.
+fn stored_strip(at: Strip, block: u32) -> Stored {
+    return Stored(place_of(at.n, block, at.oy, at.ox), select(0u, p.out_w - at.ox, at.exists && is_stored(block)));
+}
+
+fn store_one(finished: vec4<f32>, to: Stored, pixel: u32) {
+    if (pixel < to.count) {
+        output[to.first + pixel] = finished;
     }
 }
 
 // Two neighbours.
-fn store_two(first: vec4<f32>, second: vec4<f32>, at: Strip, block: u32, pixel: u32) {
-    store_one(first, at, block, pixel);
-    store_one(second, at, block, pixel + 1u);
+fn store_two(left: vec4<f32>, right: vec4<f32>, to: Stored, pixel: u32) {
+    store_one(left, to, pixel);
+    store_one(right, to, pixel + 1u);
 }

@@ -8,13 +8,17 @@ fn strip(index: u32, pixels: u32) -> Strip {
     return Strip(at / (per_row * p.pool.out_h), oy, at % per_row * pixels, index / 2u < pairs);
 }
 
-fn store_two(first: vec4<f32>, second: vec4<f32>, at: Strip, block: u32, pixel: u32) {
-    let ox = at.ox + pixel;
-    let across = take(
-        finish_four(first, at.n, block, at.oy, ox), finish_four(second, at.n, block, at.oy, ox + 1u), 1u,
-    );
+// Where the windows of a strip and of the one below are stored: by the upper one, up to the row's end.
+fn stored_strip(at: Strip, block: u32) -> Stored {
+    let first = ((at.n * ((p.out_c + 3u) / 4u) + block) * p.pool.out_h + at.oy / 2u) * p.pool.out_w + at.ox / 2u;
+    let is_ours = at.exists && at.oy % 2u == 0u && is_stored(block);
+    return Stored(first, select(0u, p.pool.out_w - at.ox / 2u, is_ours));
+}
+
+fn store_two(left: vec4<f32>, right: vec4<f32>, to: Stored, pixel: u32) {
+    let across = take(left, right, 1u);
     let whole = pooled(take(across, subgroupShuffleXor(across, 1u), 1u), 4u, 0u);
-    if (at.exists && at.oy % 2u == 0u) {
-        store_pooled(whole, at.n, block, at.oy / 2u, ox / 2u);
+    if (pixel / 2u < to.count) {
+        output[to.first + pixel / 2u] = whole;
     }
 }

@@ -339,7 +339,7 @@ mod tests {
             let epilogue = Epilogue::default();
             choose(&Problem { shape: &shape, epilogue: &epilogue, residual: false, limits }).candidate.name
         };
-        assert_eq!(name(256, 28, &software), "conv_winograd strip_7x16");
+        assert_eq!(name(256, 28, &software), "conv_winograd strip_4x32");
         assert!(name(32, 112, &software).starts_with("conv_subgroup"), "the transforms cost more than the products");
         assert!(name(512, 7, &software).starts_with("conv_subgroup"), "too few tiles for a strip");
         assert!(name(256, 28, &Limits::default()).starts_with("conv_gemm"), "not measured");

@@ -2,7 +2,7 @@
 
 use super::by_four::Bound;
 use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
-use super::text::{Text, chosen, grid};
+use super::text::{Text, grid, store_strip};
 use super::{ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
@@ -35,7 +35,7 @@ const fn tile(taps: usize, pixels: usize, channels: usize) -> Tile {
 /// Every tile, the most wanted first. Wider ones run faster and compile longer: a tile of 7 pixels, 16 channels and 3 taps
 /// has 1,344 multiply-adds a step, which takes lavapipe some tenths of a second. Three taps at a stride of 2 share few
 /// inputs, and gained nothing that was worth another pipeline.
-pub static TILES: [Tile; 5] = [tile(3, 7, 16), tile(3, 8, 16), tile(1, 7, 16), tile(1, 8, 16), tile(1, 4, 8)];
+pub static TILES: [Tile; 5] = [tile(3, 7, 16), tile(3, 8, 16), tile(1, 4, 32), tile(1, 7, 16), tile(1, 4, 8)];
 
 impl Tile {
     /// Whether its strips fit the convolution, its loops and weights the device.
@@ -300,22 +300,8 @@ fn main(
         }
     }
     wgsl.line(format_args!("                weight_at += {}u;\n            }}\n        }}\n    }}", taps * channels));
-    // A loop over the channels, and a choice among their sums: written out, the stores take longer to compile than the rest.
-    let fours = channels / 4;
-    wgsl.line(format_args!(
-        "    for (var four = 0u; four < {fours}u; four++) {{
-        let out_block = p.first_c / 4u + block * {fours}u + four;
-        let bias = biases_of(out_block);"
-    ));
-    for pixel in (0..pixels).step_by(2) {
-        let [first, second] = [pixel, pixel + 1].map(|pixel| chosen(fours, |channel| format!("sum_{pixel}_{channel}")));
-        if pixel + 1 < pixels {
-            wgsl.line(format_args!("        store_two(bias + {first}, bias + {second}, at, out_block, {pixel}u);"));
-        } else {
-            wgsl.line(format_args!("        store_one(bias + {first}, at, out_block, {pixel}u);"));
-        }
-    }
-    wgsl.line(format_args!("    }}"));
+    let fours = channels / CHANNELS;
+    store_strip(&mut wgsl, pixels, fours, &format!("p.first_c / 4u + block * {fours}u"));
     wgsl.line(format_args!("}}"));
     wgsl.into_string()
 }

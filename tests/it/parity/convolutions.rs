@@ -99,7 +99,7 @@ fn strips() -> Vec<ConvShape> {
         shape([8, 7], three(1)),
         shape([8, 8], three(1)),
         shape([16, 14], three(2)),
-        shape([8, 7], one),
+        ConvShape { out_c: 14, ..shape([8, 7], one) },
         shape([8, 8], one),
         ConvShape { out_c: 7, ..shape([8, 2], window([2, 2], [1, 1], [1, 1], [1, 0, 0, 0])) },
     ]

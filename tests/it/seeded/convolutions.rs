@@ -62,7 +62,8 @@ fn tile(kernel: &'static str) -> Vec<Row> {
 }
 
 /// In the parts of the convolutions whose results lie by four channels; a pool of any window after them is a dispatch of its own.
-fn by_four(kernel: &'static str) -> [Row; 8] {
+/// `stores` is what is stored, and where.
+fn by_four(kernel: &'static str, stores: [&str; 2]) -> [Row; 8] {
     let window = ["let corner_x = i32(", "let corner_x = 1 + i32("];
     let bias = "p.bias_at + block - p.first_c / 4u";
     [
@@ -73,12 +74,12 @@ fn by_four(kernel: &'static str) -> [Row; 8] {
         row(kernel, BiasOfAnotherChannel, &format!("weights[{bias}]"), &format!("weights[{bias}].yzwx")),
         row(kernel, TailDropped, "channels < vec4<u32>(p.out_c)", "channels < vec4<u32>(p.out_c - 1u)"),
         half(kernel, "whole.x"),
-        stale(kernel, ZEROS, "output[at]", "finish_four(sums, n, block, oy, ox)"),
+        stale(kernel, ZEROS, stores[0], stores[1]),
     ]
 }
 
 fn subgroup(kernel: &'static str) -> Vec<Row> {
-    let mut rows = by_four(kernel).to_vec();
+    let mut rows = by_four(kernel, ["output[to.first + pixel]", "finished"]).to_vec();
     rows.push(row(kernel, TapShifted, "weights[weight_at + 16u]", "weights[weight_at + 32u]"));
     rows.push(row(kernel, ItemReadsAnother, "return (n * blocks + group", "return (min(n, 1u) * blocks + group"));
     rows.extend(in_place(kernel, "per_row * pixels, index / 2u", "per_row * pixels + 1u, index / 2u"));
@@ -92,7 +93,7 @@ fn in_place(kernel: &'static str, find: &str, replace: &str) -> [Row; 2] {
 }
 
 fn stem(kernel: &'static str) -> Vec<Row> {
-    let mut rows = by_four(kernel).to_vec();
+    let mut rows = by_four(kernel, ["output[to.first + pixel]", "finished"]).to_vec();
     rows.push(row(kernel, TapShifted, "weights[weight_at + 8u]", "weights[weight_at + 4u]"));
     rows.push(row(kernel, TailDropped, "ic < p.in_c;", "ic < p.in_c - 1u;"));
     rows.push(row(kernel, ItemReadsAnother, "(n * p.in_c * p.in_h", "(min(n, 1u) * p.in_c * p.in_h"));
@@ -104,7 +105,7 @@ fn stem(kernel: &'static str) -> Vec<Row> {
 }
 
 fn depthwise(kernel: &'static str) -> Vec<Row> {
-    let mut rows = by_four(kernel).to_vec();
+    let mut rows = by_four(kernel, ["output[first + pixel]", "finished"]).to_vec();
     rows.push(row(kernel, TapShifted, "weights[weight_at + 1u]", "weights[weight_at + 2u]"));
     rows.push(row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"));
     rows.extend(in_place(kernel, "oy, at.ox)", "oy, at.ox + 1u)"));
@@ -114,7 +115,7 @@ fn depthwise(kernel: &'static str) -> Vec<Row> {
 
 /// In tiles of 32 channels.
 fn gemm(kernel: &'static str) -> Vec<Row> {
-    let mut rows = by_four(kernel).to_vec();
+    let mut rows = by_four(kernel, ["output[at]", "finish_four(sums, n, block, oy, ox)"]).to_vec();
     rows.push(row(kernel, TapShifted, "weights[filter_at + 0u]", "weights[filter_at + 32u]"));
     rows.push(row(kernel, TailDropped, "(end_channel + 3u) / 4u", "end_channel / 4u"));
     rows.push(row(kernel, TailDropped, "(taps * in_blocks + SLAB - 1u)", "(taps * in_blocks)"));
@@ -124,7 +125,7 @@ fn gemm(kernel: &'static str) -> Vec<Row> {
 
 fn winograd(kernel: &'static str) -> Vec<Row> {
     let another = "row_of(index - select(0u, tiles_across() * tiles_down(), n == 2u), points)";
-    let mut rows = by_four(kernel).to_vec();
+    let mut rows = by_four(kernel, ["output[at]", "finished"]).to_vec();
     rows.push(row(kernel, TapShifted, "input[at + 3u * points]", "input[at + 4u * points]"));
     rows.push(row(kernel, TailDropped, "(block >= (p.out_c + 3u) / 4u)", "(block >= p.out_c / 4u)"));
     rows.push(row(kernel, ItemReadsAnother, "row_of(index, points)", another));

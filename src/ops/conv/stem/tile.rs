@@ -1,7 +1,7 @@
 //! The tiles of `conv_stem`, and the WGSL of each: its inner loop is written out.
 
 use super::super::subgroup::LANES;
-use super::super::text::{Text, chosen, grid};
+use super::super::text::{Text, grid, store_strip};
 use crate::kernels::Part;
 use crate::plan::layout::CHANNELS;
 use std::sync::LazyLock;
@@ -106,7 +106,7 @@ fn main(
         walk_down(&mut wgsl, tile);
     } else {
         sums(&mut wgsl, tile, "at.oy");
-        store(&mut wgsl, tile);
+        store_strip(&mut wgsl, pixels, OWN_CHANNELS / CHANNELS, "first_block");
     }
     wgsl.line(format_args!("}}"));
     wgsl.into_string()
@@ -153,22 +153,6 @@ fn sums(wgsl: &mut Text, tile: &Tile, oy: &str) {
         }}
     }}"
     ));
-}
-
-/// A loop over the channels, and a choice among their sums: written out, the stores take longer to compile than the rest.
-fn store(wgsl: &mut Text, tile: &Tile) {
-    let fours = OWN_CHANNELS / CHANNELS;
-    wgsl.line(format_args!(
-        "    for (var four = 0u; four < {fours}u; four++) {{
-        let bias = biases_of(first_block + four);"
-    ));
-    for pixel in (0..tile.pixels()).step_by(2) {
-        let [first, second] = [pixel, pixel + 1].map(|pixel| chosen(fours, |channel| format!("sum_{pixel}_{channel}")));
-        wgsl.line(format_args!(
-            "        store_two(bias + {first}, bias + {second}, at, first_block + four, {pixel}u);"
-        ));
-    }
-    wgsl.line(format_args!("    }}"));
 }
 
 /// Down the rows of a column of windows: `most_<window>_<four channels>` is the largest so far.
