@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 28] = [
+pub static KERNELS: [&Kernel; 30] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -77,11 +77,13 @@ pub static KERNELS: [&Kernel; 28] = [
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,
     &ops::max_unpool::MAX_UNPOOL,
+    &ops::matmul::MATMUL_TILE,
     &ops::matmul::MATMUL_DIRECT,
     &ops::activate::ACTIVATION_EACH,
     &ops::pairs::BINARY_EACH,
     &ops::batch_normalization::CHANNEL_AFFINE,
     &ops::reduce::REDUCE_ROWS,
+    &ops::reduce::REDUCE_EACH,
     &ops::softmax::SOFTMAX_ROWS,
     &ops::strided::COPY_STRIDED,
     &ops::pad::PAD_EACH,

@@ -119,7 +119,16 @@ impl Command {
 /// Parses the command line, does what it says and returns the exit code that its outcome stands for.
 pub fn main() -> ExitCode {
     interrupt::catch();
+    start_threads();
     run(std::env::args_os())
+}
+
+/// Starts rayon's threads while an error can still be answered: where no other thread is to be had, this one works alone.
+fn start_threads() {
+    if rayon::ThreadPoolBuilder::new().build_global().is_err() {
+        // It fails only where a pool is there already, which will do.
+        drop(rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global());
+    }
 }
 
 /// The same for another command line, the program's name first.

@@ -1,9 +1,13 @@
 //! Matrix products: ONNX's Gemm and MatMul.
 
+mod tile;
+
+pub use tile::MATMUL_TILE;
+
 use super::strided::{broadcast, broadcast_strides, vectors};
 use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, optional, real_type, required, unsupported};
 use crate::bound::{flush_of_products, gamma, largest};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, Part};
 use crate::linalg::{Threads, matmul};
 use crate::onnx::OnnxNode;
 use crate::plan::{Lowering, Packing, View};
@@ -171,14 +175,18 @@ pub static MATMUL_DIRECT: Kernel = Kernel {
     source: include_str!("../../shaders/matmul_direct.wgsl"),
     includes: &[],
     params: MatMulParams::FIELDS,
-    combinations: || {
-        let activations = super::activation::activation_parts();
-        let addends = [part!("shared", "addend_none"), part!("shared", "addend")];
-        let with =
-            |addend| activations.iter().map(move |parts| [parts.as_slice(), &[addend]].concat()).collect::<Vec<_>>();
-        addends.into_iter().flat_map(with).collect()
-    },
+    combinations,
 };
+
+const ADDEND: Part = part!("shared", "addend");
+const ADDEND_NONE: Part = part!("shared", "addend_none");
+
+/// Every activation, with and without an addend.
+fn combinations() -> Vec<Vec<Part>> {
+    let activations = super::activation::activation_parts();
+    let with = |addend| activations.iter().map(move |parts| [parts.as_slice(), &[addend]].concat()).collect::<Vec<_>>();
+    [ADDEND_NONE, ADDEND].into_iter().flat_map(with).collect()
+}
 
 impl Operator for MatMul {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
@@ -257,14 +265,18 @@ impl Operator for MatMul {
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let types = node.input_types();
         let sizes = self.sizes(&types)?;
-        let (a, output) = (node.input(A)?, node.output(0)?);
         let mut addend = None;
-        let mut params = self.params(&sizes);
         if let Some(c) = optional(&types, C) {
             let strides = broadcast_strides(&c.shape, &[sizes.m, sizes.n]);
-            [params.c_row, params.c_column] = [strides[0] as u32, strides[1] as u32];
-            addend = Some(node.input(C)?);
+            addend = Some((node.input(C)?, [strides[0] as u32, strides[1] as u32]));
         }
+        if node.constant(B).is_ok() && tile::fits(&sizes, node) {
+            return tile::lower(self, node, &sizes, addend);
+        }
+        let (a, output) = (node.input(A)?, node.output(0)?);
+        let mut params = self.params(&sizes);
+        [params.c_row, params.c_column] = addend.map_or([0, 0], |(_, strides)| strides);
+        let addend = addend.map(|(view, _)| view);
         let constant_b = if sizes.b_batch.is_empty() { node.constant(B).ok().cloned() } else { None };
         let Some(b) = constant_b else {
             let b = node.input(B)?;
@@ -299,6 +311,10 @@ impl Sizes {
 }
 
 impl MatMul {
+    fn parts(&self, has_addend: bool) -> Vec<Part> {
+        [self.activation.parts(), vec![if has_addend { ADDEND } else { ADDEND_NONE }]].concat()
+    }
+
     fn params(&self, sizes: &Sizes) -> MatMulParams {
         let matrices = |own: &[usize], elements: usize| {
             let strides = broadcast_strides(own, &sizes.batch);
@@ -342,8 +358,7 @@ impl MatMul {
         if params.batch_shape.as_flattened().contains(&0) {
             return unsupported("an empty batch");
         }
-        let parts_of = if addend.is_some() { part!("shared", "addend") } else { part!("shared", "addend_none") };
-        let parts = [self.activation.parts(), vec![parts_of]].concat();
+        let parts = self.parts(addend.is_some());
         let views: Vec<View> = [a, b, addend].into_iter().flatten().collect();
         let (most, k) =
             (node.limits().max_loop_iterations.saturating_sub(super::strided::MAX_RANK as u32).max(1), params.k_end);

@@ -190,6 +190,10 @@ pub static REDUCE_ROWS: Kernel = Kernel {
     combinations: || [SUM, MAX, MIN].map(|part| vec![part]).to_vec(),
 };
 
+/// One row an invocation.
+pub static REDUCE_EACH: Kernel =
+    Kernel { name: "reduce_each", source: include_str!("../../shaders/reduce_each.wgsl"), ..REDUCE_ROWS };
+
 const SUM: Part = part!("reduce", "reduce_sum");
 const MAX: Part = part!("reduce", "reduce_max");
 const MIN: Part = part!("reduce", "reduce_min");
@@ -291,7 +295,15 @@ impl Operator for Reduce {
         let rows = (outer * inner) as u32;
         let scale = if self.kind == ReduceKind::Mean { (1.0 / row as f64) as f32 } else { 1.0 };
         let params = ReduceParams { rows, row: row as u32, inner: inner as u32, scale };
-        node.dispatch_groups(&REDUCE_ROWS, vec![self.kind.part()?], rows, params, output, &[input])
+        // A workgroup gains nothing on short rows; on a software adapter its barriers cost more than a row that keeps it busy.
+        let limits = node.limits();
+        let short = row <= WORKGROUP as usize || limits.software && rows >= WORKGROUP;
+        let parts = vec![self.kind.part()?];
+        if short && row as u64 <= u64::from(limits.max_loop_iterations) {
+            node.dispatch(&REDUCE_EACH, parts, rows, params, output, &[input])
+        } else {
+            node.dispatch_groups(&REDUCE_ROWS, parts, rows, params, output, &[input])
+        }
     }
 
     fn flops(&self, inputs: &[Option<&TensorType>], _: &[TensorType]) -> u64 {

@@ -208,7 +208,7 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
         "conv_stem" if in_place(kernel).contains(&seed) => Some("conv_stem row_3s2_max3s2"),
         "conv_subgroup" | "conv_stem" | "conv_winograd" => Some(kernel),
         "winograd_tiles" => Some("conv_winograd"),
-        "conv_depthwise" if seed == ItemReadsAnother => Some("conv_depthwise row_any"),
+        "conv_depthwise" if seed == ItemReadsAnother => Some("conv_depthwise any_row"),
         "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),

@@ -296,10 +296,12 @@ mod tests {
             );
             choice.candidate.name
         };
-        assert_eq!(name(&shape(64, 56, 1), &software, [2, 2]), "conv_subgroup strip_3x8x16 pooled");
+        let plain = Limits { plain_sums: true, ..software.clone() };
+        assert_eq!(name(&shape(64, 56, 1), &plain, [2, 2]), "conv_subgroup strip_3x8x16 pooled");
         // Strips of 8 would compute a seventh in vain.
-        assert_eq!(name(&shape(64, 28, 1), &software, [2, 2]), "conv_subgroup strip_3x7x16");
-        assert_eq!(name(&shape(64, 56, 1), &software, [3, 2]), "conv_subgroup strip_3x7x16");
+        assert_eq!(name(&shape(64, 28, 1), &plain, [2, 2]), "conv_subgroup strip_3x7x16");
+        assert_eq!(name(&shape(64, 56, 1), &plain, [3, 2]), "conv_subgroup strip_3x7x16");
+        assert_eq!(name(&shape(64, 56, 1), &software, [2, 2]), "conv_winograd strip_4x32 pooled");
         assert_eq!(name(&shape(64, 56, 64), &software, [2, 2]), "conv_depthwise row_3s1 pooled");
         assert_eq!(name(&shape(64, 56, 64), &software, [3, 2]), "conv_depthwise row_3s1");
         assert_eq!(name(&shape(3, 56, 1), &software, [2, 2]), "conv_stem row_3s1 pooled");
@@ -325,7 +327,7 @@ mod tests {
         let four_lanes = Limits { subgroup_lanes: 4, ..software.clone() };
         let name = |limits: &Limits, groups| chosen(limits, groups).candidate.name;
         assert!(name(&Limits::default(), 1).starts_with("conv_gemm "));
-        assert!(name(&software, 1).starts_with("conv_subgroup "));
+        assert!(name(&Limits { plain_sums: true, ..software.clone() }, 1).starts_with("conv_subgroup "));
         assert_eq!(name(&four_lanes, 1), "conv_tile");
         assert_eq!([&Limits::default(), &software].map(|limits| name(limits, 64)), ["conv_depthwise row_3s1"; 2]);
         assert_eq!(name(&four_lanes, 64), "conv_direct");

@@ -28,7 +28,7 @@ const POINTS: usize = 36;
 /// Output channels of the products are padded to a multiple of this, which every tile of the products' kernels divides.
 const PADDED: usize = 16;
 /// Tiles that go through the dispatches at a time, about: as many as keep two cores' caches or a GPU busy.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 512;
 
 /// What computes the products.
 #[derive(Debug, Clone, Copy)]
@@ -111,8 +111,9 @@ pub(super) fn rounding(shape: &ConvShape) -> Rounding<impl Sums> {
 pub(super) fn pays(problem: &Problem<'_>) -> Result<(), String> {
     const WORTH_MORE_DISPATCHES: f64 = 1.25;
     let Problem { shape, limits, .. } = problem;
-    if !limits.software {
-        return Err("it is for software adapters until it is measured on others".to_string());
+    if !limits.software || limits.subgroup_lanes as usize != subgroup::LANES {
+        let lanes = subgroup::LANES;
+        return Err(format!("it is for software adapters with subgroups of {lanes} until it is measured on others"));
     }
     let (Some(ours), Some(plain)) = (cost(shape, limits), subgroup::cheapest_tile(shape, limits)) else {
         return Ok(());
@@ -124,8 +125,8 @@ pub(super) fn pays(problem: &Problem<'_>) -> Result<(), String> {
 
 /// An estimate in multiply-adds of a software adapter: what the products cost, and the loads and stores of the transforms.
 fn cost(shape: &ConvShape, limits: &Limits) -> Option<f64> {
-    /// A vec4 that is stored; on lavapipe 3 to 5 times what one costs that is loaded.
-    const VEC4_STORE: f64 = 3.0 * VEC4_LOAD;
+    /// A vec4 that is stored; on lavapipe about twice what one costs that is loaded.
+    const VEC4_STORE: f64 = 2.0 * VEC4_LOAD;
     let tiles = tiles(shape);
     let products = products(shape, tiles);
     let multiplied = (tiles * products.in_c / POINTS * products.out_c) as f64;

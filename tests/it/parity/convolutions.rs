@@ -123,7 +123,7 @@ fn pooled_in_place() -> Vec<Limited> {
     let mut kernels: Vec<_> = of_strips.into_iter().map(|name| (name.clone(), shape(&name))).collect();
     kernels.extend(depthwise().into_iter().map(|shape| {
         let Window { kernel: [_, taps], stride: [_, stride], dilation: [_, dilation], .. } = shape.window;
-        let row = if dilation == 1 { format!("row_{taps}s{stride}") } else { "row_any".to_string() };
+        let row = if dilation == 1 { format!("row_{taps}s{stride}") } else { "any_row".to_string() };
         (format!("conv_depthwise {row} pooled"), ConvShape { image: [10, 21], ..shape })
     }));
     kernels.push(("conv_winograd".into(), tiles()));

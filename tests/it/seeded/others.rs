@@ -9,12 +9,16 @@ const TAIL: [&str; 2] = ["if (index >= p.count) {", "if (index >= p.count - 1u) 
 
 /// Something that the kernel computes.
 pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) -> Case {
-    let mut x = if kernel == "matmul_direct" { build.input(&[3, 5, 17]) } else { build.input(&IMAGES) };
+    let mut x = match kernel {
+        "matmul_direct" => build.input(&[3, 5, 17]),
+        "matmul_tile" => build.input(&[3, 5, 16]),
+        _ => build.input(&IMAGES),
+    };
     let channels = |build: &mut Build| Some(build.constant(&[3]));
     let (op, more): (Op, _) = match kernel {
         "pool_window" => (pool(kernel, seed).or(pool(kernel, WindowOffByOne)).unwrap().into(), vec![]),
-        "matmul_direct" => {
-            let factors = [17, 9];
+        "matmul_direct" | "matmul_tile" => {
+            let factors = [if kernel == "matmul_tile" { 16 } else { 17 }, 9];
             let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation };
             (op.into(), vec![Some(build.constant(&factors)), Some(build.constant(&[9]))])
         }
@@ -29,6 +33,7 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
         }
         "reduce_rows" => (Reduce { kind: ReduceKind::Mean, axes: 2..4 }.into(), vec![]),
+        "reduce_each" => (Reduce { kind: ReduceKind::Mean, axes: 3..4 }.into(), vec![]),
         // The image lies by four channels before the pool, after a convolution of one tap a channel; and apart after it.
         "pool_by_four" | "channels_by_four" | "channels_apart" => {
             let filters = build.constant(&[3, 1, 1, 1]);
@@ -95,6 +100,7 @@ pub fn rows() -> Vec<Row> {
         by_four(),
         pool_window(),
         matmul(),
+        matmul_tile(),
         each("activation_each", "input[index]"),
         binary(),
         affine(),
@@ -176,6 +182,23 @@ fn matmul() -> Vec<Row> {
         half(kernel, "input_a[a + k * p.a_column]"),
         half(kernel, "input_b[b + k * p.b_row]"),
         stale(kernel, ZERO, "output[to]", "sum"),
+    ]
+}
+
+/// Of four rows an invocation.
+fn matmul_tile() -> Vec<Row> {
+    let kernel = "matmul_tile";
+    vec![
+        row(kernel, TapShifted, "input_b[at + 8u]", "input_b[at + 16u]"),
+        row(kernel, TailDropped, "k < p.fours;", "k < p.fours - 1u;"),
+        row(kernel, TailDropped, TAIL[0], TAIL[1]),
+        row(kernel, BiasOfAnotherChannel, "column * p.c_column", "(column + 1u) % p.n * p.c_column"),
+        row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
+        row(kernel, EluForCelu, CELU[0], CELU[1]),
+        row(kernel, ItemReadsAnother, "min(row, p.rows - 1u)", "min(row, 9u)"),
+        half(kernel, "a.x"),
+        half(kernel, "sums[i]"),
+        stale(kernel, ZERO, "output[row * p.n + p.first_n + column]", "activate(sum, p.activation_a, p.activation_b)"),
     ]
 }
 
@@ -263,7 +286,7 @@ fn places() -> Vec<Row> {
     ]
 }
 
-/// Nine rows, three for each item.
+/// Nine rows, three for each item; `reduce_each` has 63.
 fn rows_of() -> Vec<Row> {
     let item = ["let start = index / p.inner", "let start = select(index, index - 3u, index >= 6u) / p.inner"];
     let summed = "r < p.row; r += WORKGROUP) {\n        sum +=";
@@ -272,6 +295,10 @@ fn rows_of() -> Vec<Row> {
         row("reduce_rows", ItemReadsAnother, item[0], item[1]),
         half("reduce_rows", "input[start + r * p.inner]"),
         stale("reduce_rows", ZERO, "output[index]", "complete(partial[0])"),
+        row("reduce_each", TailDropped, "r < p.row;", "r < p.row - 1u;"),
+        row("reduce_each", ItemReadsAnother, item[0], &item[1].replace("3u", "21u").replace("6u", "42u")),
+        half("reduce_each", "input[start + r * p.inner]"),
+        stale("reduce_each", ZERO, "output[index]", "complete(total)"),
         row("softmax_rows", TailDropped, summed, &summed.replace("p.row", "p.row - 1u")),
         row("softmax_rows", ItemReadsAnother, item[0], item[1]),
         half("softmax_rows", "input[at]"),

@@ -65,7 +65,7 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
             let name = format!("row_{taps}s{stride}").leak();
             Part { name, source: text(taps, stride).leak() }
         }
-        Row::Any => part!("shared", "row_any"),
+        Row::Any => part!("shared", "any_row"),
     };
     ROWS.iter().map(part).collect()
 });
