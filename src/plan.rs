@@ -2,6 +2,7 @@
 //! plan can be printed, tested, diffed and costed anywhere.
 
 pub mod fault;
+mod joins;
 pub mod layout;
 mod lowering;
 pub mod numbers;
@@ -275,7 +276,8 @@ pub fn plan(graph: &Graph, limits: &Limits) -> Result<Plan> {
     if !unsupported.is_empty() {
         return Err(Error::Unsupported { file: graph.name.clone(), nodes: unsupported });
     }
-    let plan = slots::assign(lowering.finish()?)?;
+    let (plan, joins) = lowering.finish()?;
+    let plan = joins::assign(plan, &joins, u64::from(limits.min_storage_buffer_offset_alignment))?;
     match limits.max_memory {
         Some(budget) if plan.peak_bytes() > budget => {
             let what = format!("the plan of {} on the device", crate::error::escape(&graph.name));

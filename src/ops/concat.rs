@@ -104,7 +104,11 @@ impl Operator for Concat {
         let mut offset = 0;
         for (slot, shape) in shapes.iter().enumerate() {
             if !shape.contains(&0) {
-                let from = Walk { view: node.input_as(slot, layout)?, offset: 0, strides: &row_major_strides(shape) };
+                let part = node.input_as(slot, layout)?;
+                if shape[..self.axis].iter().all(|&size| size == 1) {
+                    node.joins(part, output, offset);
+                }
+                let from = Walk { view: part, offset: 0, strides: &row_major_strides(shape) };
                 copy(node, shape, from, Walk { view: output, offset, strides: &strides })?;
             }
             offset += shape[self.axis] * strides[self.axis] as usize;

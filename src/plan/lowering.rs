@@ -1,5 +1,6 @@
 //! What an operator sees while it is lowered: its node's types, constants and buffers, and a place for its dispatches.
 
+use super::joins::Join;
 use super::layout::{self, Layout};
 use super::numbers;
 use super::{Buffer, BufferId, Dispatch, Limits, Output, Plan, Port, Step, View};
@@ -66,6 +67,7 @@ pub struct Lowering<'a> {
     /// The layout in which a value is written first: by the caller, or by its own step. The other one is a copy.
     first: HashMap<ValueId, Layout>,
     steps: Vec<Step>,
+    joins: Vec<Join>,
     node: Option<&'a Node>,
     dispatches: Vec<Dispatch>,
     /// Why this step's kernel was chosen.
@@ -84,6 +86,7 @@ impl<'a> Lowering<'a> {
             views,
             first,
             steps: Vec::new(),
+            joins: Vec::new(),
             node: None,
             dispatches: Vec::new(),
             because: None,
@@ -125,7 +128,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Plan> {
+    pub(super) fn finish(mut self) -> Result<(Plan, Vec<Join>)> {
         let graph = self.graph;
         // An input lies as its first reader wants it; nobody read these.
         for &id in &graph.inputs {
@@ -143,7 +146,7 @@ impl<'a> Lowering<'a> {
                 (None, None) => return Err(Error::Internal(format!("nothing computes output '{}'", value.name))),
             });
         }
-        Ok(Plan { buffers: self.buffers, steps: self.steps, inputs, outputs, live_bytes: 0 })
+        Ok((Plan { buffers: self.buffers, steps: self.steps, inputs, outputs, live_bytes: 0 }, self.joins))
     }
 
     /// Where a value lies first.
@@ -259,6 +262,16 @@ impl<'a> Lowering<'a> {
         self.views.insert((id, layout), view);
         self.first.entry(id).or_insert(layout);
         Ok(view)
+    }
+
+    /// Says that the next dispatch copies all of a part to one place of a whole, so many numbers behind its beginning: it is
+    /// left out where the part can be computed there.
+    pub fn joins(&mut self, part: View, whole: View, offset: usize) {
+        if part.offset == 0 && part.bytes == self.buffers[part.buffer.0].bytes {
+            let (step, dispatch) = (self.steps.len(), self.dispatches.len());
+            let offset = whole.offset + (offset * F32) as u64;
+            self.joins.push(Join { step, dispatch, part: part.buffer, whole: whole.buffer, offset });
+        }
     }
 
     /// Room for numbers that one dispatch of this node leaves for another.

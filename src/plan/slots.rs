@@ -114,7 +114,8 @@ fn lives(plan: &Plan) -> Vec<Option<Life>> {
     lives
 }
 
-fn each_view(plan: &mut Plan, change: &mut impl FnMut(&mut View)) {
+/// Every view of the plan.
+pub(super) fn each_view(plan: &mut Plan, change: &mut impl FnMut(&mut View)) {
     for port in &mut plan.inputs {
         change(&mut port.view);
     }

@@ -23,6 +23,7 @@ mod fusion_squares;
 mod fuzz;
 mod golden;
 mod interrupt;
+mod joins;
 mod library;
 mod limits;
 mod many;
