@@ -8,7 +8,6 @@ mod transform;
 
 use super::by_four::{self, Bound};
 use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
-use super::text::grid;
 use super::{ConvParams, ConvShape, gemm, subgroup};
 use crate::bound::Summation;
 use crate::kernels::{Kernel, Part};
@@ -20,6 +19,7 @@ use crate::part;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::plan::{Folded, Limits, Lowering, View};
 use crate::tensor::row_major_slice;
+use rayon::prelude::*;
 
 /// Results of a tile along an axis.
 pub(super) const TILE: usize = 4;
@@ -225,12 +225,20 @@ fn lower(
 /// `[point][oc][ic]`, rounded once from f64, zeros behind the last channels.
 fn transformed(shape: &ConvShape, products: &ConvShape, filters: &[f32]) -> Vec<f32> {
     let [in_c, out_c] = [products.in_c, products.out_c].map(|channels| channels / POINTS);
-    let mut transformed = vec![0.0; POINTS * in_c * out_c];
-    for (oc, ic) in grid(shape.out_c, shape.in_c) {
-        let taps = &filters[(oc * shape.in_c + ic) * 9..][..9];
-        for (point, value) in transform::filter(|tap| f64::from(taps[tap])).into_iter().enumerate() {
-            transformed[(point * out_c + oc) * in_c + ic] = value as f32;
+    let of_channel = |filters: &[f32]| {
+        let mut points = vec![0.0; POINTS * in_c];
+        for (ic, taps) in filters.chunks_exact(9).enumerate() {
+            for (point, value) in transform::filter(|tap| f64::from(taps[tap])).into_iter().enumerate() {
+                points[point * in_c + ic] = value as f32;
+            }
         }
+        points
+    };
+    let channels: Vec<Vec<f32>> = filters.par_chunks_exact(shape.in_c * 9).map(of_channel).collect();
+    let mut transformed = Vec::with_capacity(POINTS * in_c * out_c);
+    for point in 0..POINTS {
+        channels.iter().for_each(|points| transformed.extend(&points[point * in_c..][..in_c]));
+        transformed.resize((point + 1) * in_c * out_c, 0.0);
     }
     transformed
 }
