@@ -42,11 +42,12 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
         Candidate::new(name, cost, pooling, move |node, shape, epilogue| lower(node, shape, epilogue, row, pooling))
     };
     let computed = |shape: &ConvShape| (shape.out[0] * shape.out[1].next_multiple_of(PIXELS)) as f64;
+    let quartered = problem.quartered();
     let mut candidates = Vec::new();
     for &row in ROWS.iter().filter(|row| row.fits(&shape.window)) {
         candidates.push(candidate(row, Pooling::Behind, row.cost() + problem.pool_behind()));
-        if let Some(quartered) = problem.quartered() {
-            candidates.push(candidate(row, Pooling::InPlace, row.cost() * computed(&quartered) / computed(shape)));
+        if let Some(quartered) = &quartered {
+            candidates.push(candidate(row, Pooling::InPlace, row.cost() * computed(quartered) / computed(shape)));
         }
     }
     Ok(candidates)

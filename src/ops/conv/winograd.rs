@@ -25,7 +25,7 @@ use rayon::prelude::*;
 pub(super) const TILE: usize = 4;
 /// Products for each pair of channels of a tile.
 const POINTS: usize = 36;
-/// Output channels of the products are padded to a multiple of this, which every tile of the products' kernels divides.
+/// Output channels of the products are padded to a multiple of this, which some tile of each of the products' kernels divides.
 const PADDED: usize = 16;
 /// Tiles that go through the dispatches at a time, about: as many as keep two cores' caches or a GPU busy.
 const CHUNK: usize = 512;

@@ -53,8 +53,7 @@ pub(super) fn lower(
     addend: Option<(View, [u32; 2])>,
 ) -> OpResult<()> {
     let (a, output) = (node.input(super::A)?, node.output(0)?);
-    let b = node.constant(B)?.as_real()?.clone();
-    let (b, [row, column]) = (row_major_slice(&b), sizes.b_strides);
+    let (b, [row, column]) = (row_major_slice(node.constant(B)?.as_real()?), sizes.b_strides);
     let rows = sizes.batch.iter().product::<usize>() * sizes.m;
     let (each, part) = if rows < 4 { (1, ROWS_ONE) } else { (4, ROWS_FOUR) };
     let parts = [op.parts(addend.is_some()), vec![part]].concat();
