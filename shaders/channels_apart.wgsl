@@ -4,7 +4,7 @@ struct Params { channels: u32, pixels: u32, count: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> input: array<InMemory>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -16,7 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let pixel = index % p.pixels;
     let block = index / p.pixels % blocks;
     let n = index / (p.pixels * blocks);
-    let four = input[index];
+    let four = from_memory(input[index]);
     for (var i = 0u; i < min(4u, p.channels - block * 4u); i++) {
         output[(n * p.channels + block * 4u + i) * p.pixels + pixel] = four[i];
     }

@@ -3,7 +3,7 @@
 struct Params { channels: u32, pixels: u32, count: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> output: array<InMemory>;
 @group(0) @binding(2) var<storage, read> input: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -20,5 +20,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var i = 0u; i < min(4u, p.channels - block * 4u); i++) {
         four[i] = input[(n * p.channels + block * 4u + i) * p.pixels + pixel];
     }
-    output[index] = four;
+    output[index] = to_memory(four);
 }

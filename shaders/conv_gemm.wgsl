@@ -84,5 +84,5 @@ fn input_at(at: Corner, product: Product) -> vec4<f32> {
     let x = at.x + i32(product.kx * p.dilation_w);
     let inside = at.exists && product.ky < p.k_h && y >= 0 && y < i32(p.in_h) && x >= 0 && x < i32(p.in_w);
     let index = ((at.first + product.block) * p.in_h + u32(y)) * p.in_w + u32(x);
-    return select(vec4<f32>(), input[select(0u, index, inside)], inside);
+    return select(vec4<f32>(), from_memory(input[select(0u, index, inside)]), inside);
 }

@@ -18,7 +18,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let blocks = (p.out_c + 3u) / 4u;
     var sums = vec4<f32>();
     for (var split = 0u; split < splits; split++) {
-        sums += input[((split * p.count + n) * blocks + block) * pixels + pixel];
+        sums += from_memory(input[((split * p.count + n) * blocks + block) * pixels + pixel]);
     }
     store_four(sums + biases_of(block), n, block, pixel / p.out_w, pixel % p.out_w);
 }

@@ -19,7 +19,7 @@ fn convolve_tile(
         let plane = (first_ic + ic) * p.in_h * p.in_w;
         for (var ky = 0u; ky < p.k_h; ky++) {
             for (var kx = 0u; kx < p.k_w; kx++) {
-                let weight = weights[filter_at];
+                let weight = from_memory(weights[filter_at]);
                 let tap = vec2<i32>(i32(ky * p.dilation_h), i32(kx * p.dilation_w));
                 sum_0 += weight * input_or_zero(plane, corner_0 + tap);
                 sum_1 += weight * input_or_zero(plane, corner_1 + tap);

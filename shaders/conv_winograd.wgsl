@@ -25,8 +25,8 @@ fn transformed(m: Six) -> Four {
 // Of the row of a tile's products that begins here.
 fn row_of(at: u32, points: u32) -> Four {
     return transformed(Six(
-        input[at], input[at + points], input[at + 2u * points],
-        input[at + 3u * points], input[at + 4u * points], input[at + 5u * points],
+        from_memory(input[at]), from_memory(input[at + points]), from_memory(input[at + 2u * points]),
+        from_memory(input[at + 3u * points]), from_memory(input[at + 4u * points]), from_memory(input[at + 5u * points]),
     ));
 }
 

@@ -10,8 +10,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
-@group(0) @binding(2) var<storage, read> input_a: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> input_b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> input_a: array<InMemory>;
+@group(0) @binding(3) var<storage, read> input_b: array<InMemory>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -35,7 +35,7 @@ fn columns_at(block: u32) -> u32 {
 
 // What four k add to the sums of four columns.
 fn products(a: vec4<f32>, at: u32) -> vec4<f32> {
-    return a.x * input_b[at] + a.y * input_b[at + 8u] + a.z * input_b[at + 16u] + a.w * input_b[at + 24u];
+    return a.x * from_memory(input_b[at]) + a.y * from_memory(input_b[at + 8u]) + a.z * from_memory(input_b[at + 16u]) + a.w * from_memory(input_b[at + 24u]);
 }
 
 fn store_row(sums: vec4<f32>, row: u32, block: u32) {

@@ -7,8 +7,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> output: array<InMemory>;
+@group(0) @binding(2) var<storage, read> input: array<InMemory>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -30,10 +30,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         for (var kx = 0u; kx < p.pool.k_w; kx++) {
             let x = corner_x + i32(kx * p.pool.dilation_w);
             if (x >= 0 && x < i32(p.out_w)) {
-                state = take(state, input[plane + u32(y) * p.out_w + u32(x)], taken);
+                state = take(state, from_memory(input[plane + u32(y) * p.out_w + u32(x)]), taken);
                 taken += 1u;
             }
         }
     }
-    output[index] = pooled(state, taken, index % pixels);
+    output[index] = to_memory(pooled(state, taken, index % pixels));
 }

@@ -1,7 +1,7 @@
 // winograd_tiles: the first step of conv_winograd. One invocation takes 4 channels of the 6x6 pixels under a tile of 4x4
 // results through B^T d B. Image by four channels; result [6 * 6][c / 4][tile][4], for the ic_end tiles from ic_begin on.
 // Expects: nothing.
-@group(0) @binding(1) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> output: array<InMemory>;
 
 struct Six { at_0: vec4<f32>, at_1: vec4<f32>, at_2: vec4<f32>, at_3: vec4<f32>, at_4: vec4<f32>, at_5: vec4<f32> }
 
@@ -23,7 +23,7 @@ fn transformed(d: Six) -> Six {
 
 fn pixel(row: u32, iy: i32, ix: i32) -> vec4<f32> {
     let inside = iy >= 0 && iy < i32(p.in_h) && ix >= 0 && ix < i32(p.in_w);
-    return select(vec4<f32>(), input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))], inside);
+    return select(vec4<f32>(), from_memory(input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))]), inside);
 }
 
 fn row_of(plane: u32, iy: i32, ix: i32) -> Six {
@@ -36,12 +36,12 @@ fn row_of(plane: u32, iy: i32, ix: i32) -> Six {
 
 fn store_column(at: u32, points: u32, column: Six) {
     let v = transformed(column);
-    output[at] = v.at_0;
-    output[at + 6u * points] = v.at_1;
-    output[at + 12u * points] = v.at_2;
-    output[at + 18u * points] = v.at_3;
-    output[at + 24u * points] = v.at_4;
-    output[at + 30u * points] = v.at_5;
+    output[at] = to_memory(v.at_0);
+    output[at + 6u * points] = to_memory(v.at_1);
+    output[at + 12u * points] = to_memory(v.at_2);
+    output[at + 18u * points] = to_memory(v.at_3);
+    output[at + 24u * points] = to_memory(v.at_4);
+    output[at + 30u * points] = to_memory(v.at_5);
 }
 
 @compute @workgroup_size(WORKGROUP)

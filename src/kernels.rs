@@ -113,6 +113,27 @@ pub fn measures() -> impl Iterator<Item = Variant> {
 const GRID: Part = crate::part!("shared", "grid");
 const NAN: Part = crate::part!("shared", "nan");
 
+/// How kernels reach four numbers that lie side by side in storage. The bits are the same, and so are the results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// As a `vec4<f32>`, which is WGSL everywhere.
+    #[default]
+    Vec4,
+    /// As two 64-bit words, which naga takes for devices with 64-bit integers: software adapters load and store word by
+    /// word, lane by lane.
+    U64,
+}
+
+impl Memory {
+    /// The part that defines `InMemory`, `from_memory` and `to_memory`.
+    const fn part(self) -> Part {
+        match self {
+            Memory::Vec4 => crate::part!("shared", "memory_vec4"),
+            Memory::U64 => crate::part!("shared", "memory_u64"),
+        }
+    }
+}
+
 /// A kernel and its parts. Its `Display` is the pipeline's label and the row's name in every report and test.
 #[derive(Debug, Clone)]
 pub struct Variant {
@@ -123,14 +144,15 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// The complete WGSL module.
+    /// The complete WGSL module, for any device.
     pub fn source(&self) -> String {
-        format!(
-            "// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n\n{}\n{}\n{}",
-            GRID.source,
-            NAN.source,
-            self.own_source()
-        )
+        self.source_for(Memory::default())
+    }
+
+    /// The same for a device whose memory is reached in this way.
+    pub fn source_for(&self, memory: Memory) -> String {
+        let shared = [GRID, NAN, memory.part()].map(|part| part.source).join("\n");
+        format!("// {self}\nconst WORKGROUP: u32 = {WORKGROUP}u;\n\n{shared}\n{}", self.own_source())
     }
 
     /// The kernel's file, what it includes and its parts: the module without what every module has.

@@ -15,7 +15,7 @@ fn convolve_row(n: u32, block: u32, oy: u32, ox: u32) -> Row {
         }
         let row = (plane + u32(iy)) * p.in_w;
         for (var kx = 0u; kx < p.k_w; kx++) {
-            let weight = weights[filter_at + ky * p.k_w + kx];
+            let weight = from_memory(weights[filter_at + ky * p.k_w + kx]);
             let ix = i32(ox * p.stride_w + kx * p.dilation_w) - p.pad_left;
             sum_0 += weight * input_or_zero(row, ix);
             sum_1 += weight * input_or_zero(row, ix + step);
@@ -28,5 +28,5 @@ fn convolve_row(n: u32, block: u32, oy: u32, ox: u32) -> Row {
 
 fn input_or_zero(row: u32, ix: i32) -> vec4<f32> {
     let inside = ix >= 0 && ix < i32(p.in_w);
-    return select(vec4<f32>(), input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))], inside);
+    return select(vec4<f32>(), from_memory(input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))]), inside);
 }

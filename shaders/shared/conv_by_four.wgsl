@@ -1,15 +1,15 @@
 // A convolution whose residual and result lie four channels side by side: [n, c / 4, h, w, 4]. Weights are vec4s in the order
 // in which the kernel reads them; then the biases and the slopes, a vec4 for 4 output channels.
 // Expects: activate, activation_parameters, residuals_at.
-@group(0) @binding(1) var<storage, read_write> output: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> output: array<InMemory>;
+@group(0) @binding(3) var<storage, read> weights: array<InMemory>;
 
 fn slopes_of(block: u32) -> vec4<f32> {
-    return weights[p.slope_at + block - p.first_c / 4u];
+    return from_memory(weights[p.slope_at + block - p.first_c / 4u]);
 }
 
 fn biases_of(block: u32) -> vec4<f32> {
-    return weights[p.bias_at + block - p.first_c / 4u];
+    return from_memory(weights[p.bias_at + block - p.first_c / 4u]);
 }
 
 // Whether a block of 4 output channels is this dispatch's to store.
@@ -39,6 +39,6 @@ fn finish_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) -> vec4<f3
 fn store_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) {
     if (is_stored(block)) {
         let at = place_of(n, block, oy, ox);
-        output[at] = finish_four(sums, n, block, oy, ox);
+        output[at] = to_memory(finish_four(sums, n, block, oy, ox));
     }
 }

@@ -21,6 +21,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 
 fn store_pixel(finished: vec4<f32>, first: u32, pixel: u32, count: u32) {
     if (pixel < count) {
-        output[first + pixel] = finished;
+        output[first + pixel] = to_memory(finished);
     }
 }

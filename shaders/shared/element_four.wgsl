@@ -1,1 +1,1 @@
-alias Element = vec4<f32>;
+alias Element = InMemory;

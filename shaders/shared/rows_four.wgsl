@@ -13,10 +13,10 @@ fn multiply(row: u32, block: u32) {
     var sums_3 = vec4<f32>();
     for (var k = 0u; k < p.fours; k++) {
         let at = columns + k * 32u;
-        sums_0 += products(input_a[a_0 + k], at);
-        sums_1 += products(input_a[a_1 + k], at);
-        sums_2 += products(input_a[a_2 + k], at);
-        sums_3 += products(input_a[a_3 + k], at);
+        sums_0 += products(from_memory(input_a[a_0 + k]), at);
+        sums_1 += products(from_memory(input_a[a_1 + k]), at);
+        sums_2 += products(from_memory(input_a[a_2 + k]), at);
+        sums_3 += products(from_memory(input_a[a_3 + k]), at);
     }
     store_row(sums_0, row, block);
     store_row(sums_1, row + 1u, block);

@@ -13,7 +13,7 @@ fn stored_strip(at: Strip, block: u32) -> Stored {
 
 fn store_one(finished: vec4<f32>, to: Stored, pixel: u32) {
     if (pixel < to.count) {
-        output[to.first + pixel] = finished;
+        output[to.first + pixel] = to_memory(finished);
     }
 }
 

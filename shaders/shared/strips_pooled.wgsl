@@ -19,6 +19,6 @@ fn store_two(left: vec4<f32>, right: vec4<f32>, to: Stored, pixel: u32) {
     let across = take(left, right, 1u);
     let whole = pooled(take(across, subgroupShuffleXor(across, 1u), 1u), 4u, 0u);
     if (pixel / 2u < to.count) {
-        output[to.first + pixel / 2u] = whole;
+        output[to.first + pixel / 2u] = to_memory(whole);
     }
 }

@@ -35,6 +35,6 @@ fn store_column(finished: Four, first: u32, width: u32, rows: u32) {
 
 fn store_pixel(finished: vec4<f32>, at: u32, exists: bool) {
     if (exists) {
-        output[at] = finished;
+        output[at] = to_memory(finished);
     }
 }

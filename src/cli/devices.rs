@@ -78,6 +78,7 @@ fn features(features: &AdapterFeatures) -> String {
         (features.timestamp_query, "timestamps"),
         (features.timestamp_query_inside_passes, "timestamps inside passes"),
         (features.shader_f16, "f16"),
+        (features.shader_int64, "int64"),
         (features.subgroup, subgroups.as_str()),
         (features.immediates, "immediates"),
         (features.pipeline_cache, "pipeline cache"),

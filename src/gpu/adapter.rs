@@ -112,6 +112,8 @@ pub struct AdapterFeatures {
     pub timestamp_query_inside_passes: bool,
     /// 16-bit floats in shaders.
     pub shader_f16: bool,
+    /// 64-bit integers in shaders.
+    pub shader_int64: bool,
     /// Subgroup operations in shaders.
     pub subgroup: bool,
     /// Smallest subgroup, in invocations.
@@ -133,6 +135,8 @@ pub enum Feature {
     Timestamps,
     /// 16-bit floats in shaders
     F16,
+    /// 64-bit integers in shaders: without them software adapters load and store more slowly
+    Int64,
     /// Subgroup operations: without them convolutions take other kernels
     Subgroups,
     /// Compiled pipelines that are kept between runs
@@ -150,6 +154,10 @@ impl Feature {
             Feature::F16 => {
                 features.shader_f16 = false;
                 wgpu::Features::SHADER_F16
+            }
+            Feature::Int64 => {
+                features.shader_int64 = false;
+                wgpu::Features::SHADER_INT64
             }
             Feature::Subgroups => {
                 (features.subgroup, features.subgroup_min_size, features.subgroup_max_size) = (false, 0, 0);
@@ -170,6 +178,7 @@ impl From<&wgpu::Adapter> for AdapterFeatures {
             timestamp_query: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             timestamp_query_inside_passes: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
             shader_f16: features.contains(wgpu::Features::SHADER_F16),
+            shader_int64: features.contains(wgpu::Features::SHADER_INT64),
             subgroup: features.contains(wgpu::Features::SUBGROUP),
             subgroup_min_size: info.subgroup_min_size,
             subgroup_max_size: info.subgroup_max_size,

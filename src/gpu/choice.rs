@@ -115,6 +115,7 @@ mod tests {
                 timestamp_query: false,
                 timestamp_query_inside_passes: false,
                 shader_f16: false,
+                shader_int64: false,
                 subgroup: false,
                 subgroup_min_size: 4,
                 subgroup_max_size: 128,

@@ -6,6 +6,7 @@ use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use super::{Choice, Session};
 use crate::error::{Error, Result};
+use crate::kernels::Memory;
 use crate::plan::{Limits, Plan};
 use crate::tune::Table;
 use std::collections::BTreeMap;
@@ -93,6 +94,7 @@ impl Gpu {
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
             | wgpu::Features::SHADER_F16
+            | wgpu::Features::SHADER_INT64
             | wgpu::Features::SUBGROUP
             | wgpu::Features::PIPELINE_CACHE;
         for feature in &options.without {
@@ -111,9 +113,13 @@ impl Gpu {
             .map_err(|error| Error::Device(format!("{}: {error}", report.name)))?;
         let folder = options.pipeline_cache.as_deref();
         let cache = folder.and_then(|folder| PipelineCache::open(&device, &adapter.get_info(), folder));
+        let memory = match report.kind {
+            AdapterKind::Software if report.features.shader_int64 => Memory::U64,
+            _ => Memory::Vec4,
+        };
         Ok(Gpu {
             faults: Faults::watch(&device),
-            pipelines: Arc::new(Pipelines::new(options.checked, cache)),
+            pipelines: Arc::new(Pipelines::new(options.checked, memory, cache)),
             queue: Arc::new(Mutex::new(queue)),
             report: Arc::new(report),
             options: options.clone(),

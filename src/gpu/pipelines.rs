@@ -4,7 +4,7 @@ use super::Gpu;
 use super::faults::lock;
 use super::pipeline_cache::PipelineCache;
 use crate::error::Result;
-use crate::kernels::Variant;
+use crate::kernels::{Memory, Variant};
 use crate::plan::Dispatch;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -21,6 +21,7 @@ pub(super) struct Pipeline {
 #[derive(Debug)]
 pub(super) struct Pipelines {
     checked: bool,
+    memory: Memory,
     /// Of the driver, where it has one and a place for it was named.
     pub(super) cache: Option<PipelineCache>,
     /// By variant and number of inputs, which decides the layout.
@@ -29,8 +30,8 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     /// None yet; `checked` asks for shaders with run-time checks.
-    pub(super) fn new(checked: bool, cache: Option<PipelineCache>) -> Self {
-        Pipelines { checked, cache, compiled: Mutex::default() }
+    pub(super) fn new(checked: bool, memory: Memory, cache: Option<PipelineCache>) -> Self {
+        Pipelines { checked, memory, cache, compiled: Mutex::default() }
     }
 
     /// The pipeline that a dispatch needs.
@@ -92,7 +93,7 @@ impl Pipelines {
     }
 
     fn module(&self, device: &wgpu::Device, label: &str, variant: &Variant) -> wgpu::ShaderModule {
-        let source = wgpu::ShaderSource::Wgsl(variant.source().into());
+        let source = wgpu::ShaderSource::Wgsl(variant.source_for(self.memory).into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
         // What is not listed may hold any text: an injected fault, for one.
         let checked = self.checked || !variant.is_listed();

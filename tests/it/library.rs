@@ -231,7 +231,7 @@ fn sessions_of_one_device_run_side_by_side_and_may_be_dropped_in_between() {
 fn adapters_that_lack_what_is_optional_compute_the_same() {
     use Feature::*;
     let (model, x) = (any_size(), image(&[1, 3, 20, 24]));
-    let every = vec![Timestamps, F16, Subgroups, PipelineCache];
+    let every = vec![Timestamps, F16, Int64, Subgroups, PipelineCache];
     for without in every.iter().map(|&feature| vec![feature]).chain([every.clone()]) {
         let options = gpu::Options { without: without.clone(), ..gpu::Options::default() };
         let gpu = Gpu::open(&Choice::Gpu, &options).unwrap().unwrap();
@@ -243,4 +243,17 @@ fn adapters_that_lack_what_is_optional_compute_the_same() {
         let times = session.engine(&[("x", &x)]).unwrap().trace(&[("x".to_string(), x.clone())]).unwrap();
         assert_eq!(times.is_some(), features.timestamp_query, "{without:?}");
     }
+}
+
+#[test]
+fn words_of_64_bits_change_no_bit_of_a_result() {
+    let (model, x) = (any_size(), image(&[2, 3, 20, 24]));
+    let outputs = [vec![], vec![Feature::Int64]].map(|without| {
+        let options = gpu::Options { without, ..gpu::Options::default() };
+        let gpu = Gpu::open(&Choice::Gpu, &options).unwrap().unwrap();
+        let session = model.session_on(&Device::Gpu(gpu), &Options::default()).unwrap();
+        let output = session.run(&[("x", &x)]).unwrap().remove(0).1;
+        output.as_real().unwrap().mapv(f32::to_bits)
+    });
+    assert_eq!(outputs[0], outputs[1]);
 }

@@ -84,15 +84,17 @@ fn half(kernel: &'static str, load: &str) -> Row {
     row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float(vec2<f32>({load}, 0.0))).x"))
 }
 
-/// `place = value;` happens only where nothing is stored yet, which is `zero`: fresh buffers are.
-fn stale(kernel: &'static str, zero: &str, place: &str, value: &str) -> Row {
+/// `place = value;` happens only where nothing is stored yet: fresh buffers are zero.
+fn stale(kernel: &'static str, place: &str, value: &str) -> Row {
     let store = format!("{place} = {value};");
-    row(kernel, StaleResult, &store, &format!("if (all({place} == {zero})) {{ {store} }}"))
+    row(kernel, StaleResult, &store, &format!("if ({place} == 0.0) {{ {store} }}"))
 }
 
-/// What a buffer of numbers, and one of four numbers each, holds before anything is stored.
-const ZERO: &str = "0.0";
-const ZEROS: &str = "vec4<f32>()";
+/// The same for four numbers.
+fn stale_four(kernel: &'static str, place: &str, value: &str) -> Row {
+    let store = format!("{place} = to_memory({value});");
+    row(kernel, StaleResult, &store, &format!("if (all(from_memory({place}) == vec4<f32>())) {{ {store} }}"))
+}
 
 fn rows() -> Vec<Row> {
     convolutions::rows().into_iter().chain(others::rows()).collect()

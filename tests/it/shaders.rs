@@ -4,21 +4,29 @@
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
-use reluctor::kernels::{KERNELS, MEASURES, Variant, WORKGROUP, measures, variants};
+use reluctor::kernels::{KERNELS, MEASURES, Memory, Variant, WORKGROUP, measures, variants};
 use std::collections::BTreeSet;
 
 /// What WebGPU promises of a compute stage, less than half of it: portable kernels bind no more.
 const MOST_STORAGE_BUFFERS: usize = 4;
 
 fn parsed(variant: &Variant) -> Module {
-    let source = variant.source();
+    parsed_for(variant, Memory::default())
+}
+
+fn parsed_for(variant: &Variant, memory: Memory) -> Module {
+    let source = variant.source_for(memory);
     naga::front::wgsl::parse_str(&source).unwrap_or_else(|error| panic!("{variant}: {}", error.emit_to_string(&source)))
 }
 
 fn validated(variant: &Variant, module: &Module) -> ModuleInfo {
     // No capability but that of the kernels for subgroups of 8: nothing else that a device might lack.
     let needed = if uses_subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    let mut validator = Validator::new(ValidationFlags::all(), needed);
+    validated_with(needed, variant, module)
+}
+
+fn validated_with(capabilities: Capabilities, variant: &Variant, module: &Module) -> ModuleInfo {
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator.validate(module).unwrap_or_else(|error| panic!("{variant}: {error:?}"))
 }
 
@@ -82,6 +90,23 @@ fn every_variant_validates_and_keeps_the_binding_convention() {
         let least = if variant.kernel.name.starts_with("roof_") { 2 } else { 3 };
         assert!((least..=1 + MOST_STORAGE_BUFFERS).contains(&bindings.len()), "{variant}: {} bindings", bindings.len());
     }
+}
+
+#[test]
+fn every_variant_validates_where_memory_is_reached_by_words() {
+    for variant in variants().chain(measures()) {
+        let module = parsed_for(&variant, Memory::U64);
+        validated_with(Capabilities::SUBGROUP | Capabilities::SHADER_INT64, &variant, &module);
+        for (_, variable) in module.global_variables.iter() {
+            let stored = matches!(variable.space, AddressSpace::Storage { .. });
+            assert!(!stored || !is_vec4s(&module, variable.ty), "{variant}: {:?} is not InMemory", variable.name);
+        }
+    }
+}
+
+fn is_vec4s(module: &Module, ty: naga::Handle<naga::Type>) -> bool {
+    let TypeInner::Array { base, .. } = module.types[ty].inner else { return false };
+    matches!(module.types[base].inner, TypeInner::Vector { size: naga::VectorSize::Quad, .. })
 }
 
 #[test]
@@ -150,7 +175,7 @@ fn every_shader_file_is_part_of_some_variant() {
     linked.retain(|name| {
         !["strip_", "row_"].iter().any(|tile| name.starts_with(tile)) && !is_gemm_tile(name) && name != "usual"
     });
-    linked.extend(["grid", "nan"].map(str::to_string)); // Linked to all.
+    linked.extend(["grid", "nan", "memory_vec4", "memory_u64"].map(str::to_string)); // Linked to all.
     let shaders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = BTreeSet::new();
     let mut folders = vec![shaders];

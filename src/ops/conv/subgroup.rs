@@ -277,13 +277,15 @@ fn main(
     wgsl.line(format_args!("            for (var ic = 0u; ic < in_blocks; ic++) {{"));
     for column in 0..columns {
         wgsl.line(format_args!(
-            "                let in_{column} = select(vec4<f32>(), input[at_{column} + ic * plane], inside_{column});"
+            "                let in_{column} = select(vec4<f32>(), from_memory(input[at_{column} + ic * plane]), inside_{column});"
         ));
     }
     let eights = channels / LANES;
     for (tap, eight) in grid(taps, eights) {
         let ahead = tap * channels + eight * LANES;
-        wgsl.line(format_args!("                let weights_{tap}_{eight} = weights[weight_at + {ahead}u];"));
+        wgsl.line(format_args!(
+            "                let weights_{tap}_{eight} = from_memory(weights[weight_at + {ahead}u]);"
+        ));
     }
     // All products of one channel before the next: its sums stay in registers, inputs come from the first cache.
     for channel in 0..channels {

@@ -1,6 +1,6 @@
 //! What can go wrong in convolutions. The parts are shared, and so are most edits.
 
-use super::{Row, Seed::*, ZERO, ZEROS, half, row, stale};
+use super::{Row, Seed::*, half, row, stale, stale_four};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -44,12 +44,12 @@ fn one_element_an_invocation(kernel: &'static str, load: &str) -> Vec<Row> {
         row(kernel, BiasOfAnotherChannel, bias, "weights[p.bias_at + (oc + 1u) % p.count_c]"),
         half(kernel, load),
         half(kernel, weight),
-        stale(kernel, ZERO, "output[to.at]", "element(to.n, to.c, to.y, to.x)"),
+        stale(kernel, "output[to.at]", "element(to.n, to.c, to.y, to.x)"),
     ]
 }
 
 fn tile(kernel: &'static str) -> Vec<Row> {
-    let bias = "let at = oc - p.first_c;\n    return weights[p.bias_at";
+    let bias = "let at = oc - p.first_c;\n    return from_memory(weights[p.bias_at";
     let value = "finish(sum[i], n, oc, pixel / p.out_w, pixel % p.out_w)";
     vec![
         row(kernel, TapShifted, "weights[filter_at]", "weights[filter_at + select(0u, 1u, kx == 1u)]"),
@@ -57,7 +57,7 @@ fn tile(kernel: &'static str) -> Vec<Row> {
         row(kernel, TailDropped, "p.count_c - block * 4u", "p.count_c - 1u - block * 4u"),
         row(kernel, BiasOfAnotherChannel, bias, &bias.replace("oc - p.first_c", "(oc + 1u) % p.count_c")),
         half(kernel, "input[index]"),
-        stale(kernel, ZERO, "output[at]", value),
+        stale(kernel, "output[at]", value),
     ]
 }
 
@@ -71,10 +71,15 @@ fn by_four(kernel: &'static str, stores: [&str; 2]) -> [Row; 8] {
         row(kernel, EluForCelu, "expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"),
         row(kernel, WindowOffByOne, window[0], window[1]),
         row(kernel, MeanWindowOffByOne, window[0], window[1]),
-        row(kernel, BiasOfAnotherChannel, &format!("weights[{bias}]"), &format!("weights[{bias}].yzwx")),
+        row(
+            kernel,
+            BiasOfAnotherChannel,
+            &format!("from_memory(weights[{bias}])"),
+            &format!("from_memory(weights[{bias}]).yzwx"),
+        ),
         row(kernel, TailDropped, "channels < vec4<u32>(p.out_c)", "channels < vec4<u32>(p.out_c - 1u)"),
         half(kernel, "whole.x"),
-        stale(kernel, ZEROS, stores[0], stores[1]),
+        stale_four(kernel, stores[0], stores[1]),
     ]
 }
 
@@ -135,14 +140,14 @@ fn winograd(kernel: &'static str) -> Vec<Row> {
 }
 
 fn winograd_tiles(kernel: &'static str) -> [Row; 6] {
-    let load = "input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))]";
+    let load = "from_memory(input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))])";
     [
         row(kernel, TapShifted, "pixel(row, iy, ix + 3)", "pixel(row, iy, ix + 2)"),
         row(kernel, TailDropped, "let blocks = (p.in_c + 3u) / 4u;", "let blocks = p.in_c / 4u;"),
         row(kernel, TailDropped, "ix < i32(p.in_w);", "ix < i32(p.in_w) - 1;"),
         row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"),
         row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float({load}.xy)).xyxy")),
-        stale(kernel, ZEROS, "output[at]", "v.at_0"),
+        stale_four(kernel, "output[at]", "v.at_0"),
     ]
 }
 

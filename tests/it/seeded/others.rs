@@ -114,7 +114,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn by_four() -> Vec<Row> {
-    let load = "input[plane + u32(y) * p.out_w + u32(x)]";
+    let load = "from_memory(input[plane + u32(y) * p.out_w + u32(x)])";
     let plane = "index / pixels * p.out_h * p.out_w";
     let item = "let n = index / (p.pixels * blocks);";
     let of_another = "let n = min(index / (p.pixels * blocks), 1u);";
@@ -128,16 +128,16 @@ fn by_four() -> Vec<Row> {
             load,
             &format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)"),
         ),
-        stale("pool_by_four", ZEROS, "output[index]", "pooled(state, taken, index % pixels)"),
+        stale_four("pool_by_four", "output[index]", "pooled(state, taken, index % pixels)"),
         row("channels_by_four", TailDropped, TAIL[0], TAIL[1]),
         row("channels_by_four", ItemReadsAnother, item, of_another),
         row(
             "channels_by_four",
             HalfPrecision,
-            "output[index] = four;",
-            &format!("output[index] = vec4<f32>({one_place}, four.zw);"),
+            "to_memory(four)",
+            &format!("to_memory(vec4<f32>({one_place}, four.zw))"),
         ),
-        stale("channels_by_four", ZEROS, "output[index]", "four"),
+        stale_four("channels_by_four", "output[index]", "four"),
         row("channels_apart", TailDropped, TAIL[0], TAIL[1]),
         row(
             "channels_apart",
@@ -151,7 +151,7 @@ fn by_four() -> Vec<Row> {
             "= four[i];",
             "= unpack2x16float(pack2x16float(vec2<f32>(four[i], 0.0))).x;",
         ),
-        stale("channels_apart", ZERO, "output[(n * p.channels + block * 4u + i) * p.pixels + pixel]", "four[i]"),
+        stale("channels_apart", "output[(n * p.channels + block * 4u + i) * p.pixels + pixel]", "four[i]"),
     ]
 }
 
@@ -165,7 +165,7 @@ fn pool_window() -> Vec<Row> {
         row(kernel, WindowOffByOne, "p.pool.dilation_w) - p.pool.pad_left;", shifted),
         row(kernel, MeanWindowOffByOne, "p.pool.dilation_w) - p.pool.pad_left;", shifted),
         half(kernel, load),
-        stale(kernel, ZERO, "output[to.at]", "most"),
+        stale(kernel, "output[to.at]", "most"),
     ]
 }
 
@@ -181,7 +181,7 @@ fn matmul() -> Vec<Row> {
         row(kernel, ItemReadsAnother, "var rest = batch;", "var rest = min(batch, 1u);"),
         half(kernel, "input_a[a + k * p.a_column]"),
         half(kernel, "input_b[b + k * p.b_row]"),
-        stale(kernel, ZERO, "output[to]", "sum"),
+        stale(kernel, "output[to]", "sum"),
     ]
 }
 
@@ -198,7 +198,7 @@ fn matmul_tile() -> Vec<Row> {
         row(kernel, ItemReadsAnother, "min(row, p.rows - 1u)", "min(row, 9u)"),
         half(kernel, "a.x"),
         half(kernel, "sums[i]"),
-        stale(kernel, ZERO, "output[row * p.n + p.first_n + column]", "activate(sum, p.activation_a, p.activation_b)"),
+        stale(kernel, "output[row * p.n + p.first_n + column]", "activate(sum, p.activation_a, p.activation_b)"),
     ]
 }
 
@@ -215,7 +215,7 @@ fn each(kernel: &'static str, load: &str) -> Vec<Row> {
         row(kernel, EluForCelu, CELU[0], CELU[1]),
         row(kernel, ItemReadsAnother, load, &load.replace("index", item)),
         half(kernel, load),
-        stale(kernel, ZERO, "output[index]", &format!("{value}p.activation_a, p.activation_b)")),
+        stale(kernel, "output[index]", &format!("{value}p.activation_a, p.activation_b)")),
     ]
 }
 
@@ -239,12 +239,7 @@ fn binary() -> Vec<Row> {
         row(kernel, ItemReadsAnother, "input_a[a]", item),
         half(kernel, "input_a[a]"),
         half(kernel, "input_b[b]"),
-        stale(
-            kernel,
-            ZERO,
-            "output[index]",
-            "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)",
-        ),
+        stale(kernel, "output[index]", "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)"),
     ]
 }
 
@@ -256,11 +251,11 @@ fn places() -> Vec<Row> {
         row("gather_axis", TailDropped, TAIL[0], TAIL[1]),
         row("gather_axis", ItemReadsAnother, block, of_another),
         half("gather_axis", "input[(block * p.in_size + place) * p.inner + index % p.inner]"),
-        stale("gather_axis", ZERO, "output[index]", "input[(block * p.in_size + place) * p.inner + index % p.inner]"),
+        stale("gather_axis", "output[index]", "input[(block * p.in_size + place) * p.inner + index % p.inner]"),
         row("select_each", TailDropped, TAIL[0], TAIL[1]),
         row("select_each", ItemReadsAnother, "input_a[a]", "input_a[a - select(0u, 273u, a >= 546u)]"),
         half("select_each", "input_b[b]"),
-        stale("select_each", ZERO, "output[index]", "select(input_b[b], input_a[a], condition[c] != 0.0)"),
+        stale("select_each", "output[index]", "select(input_b[b], input_a[a], condition[c] != 0.0)"),
         row("arg_rows", TailDropped, "r < p.row;", "r < p.row - 1u;"),
         row(
             "arg_rows",
@@ -269,11 +264,11 @@ fn places() -> Vec<Row> {
             "let start = (index - select(0u, 21u, index >= 42u)) / p.inner * p.row",
         ),
         half("arg_rows", "input[start + r * p.inner]"),
-        stale("arg_rows", ZERO, "output[index]", "f32(place)"),
+        stale("arg_rows", "output[index]", "f32(place)"),
         row("max_unpool", TailDropped, TAIL[0], TAIL[1]),
         row("max_unpool", ItemReadsAnother, "input[from_at]", "input[from_at - select(0u, 84u, from_at >= 168u)]"),
         half("max_unpool", "input[from_at]"),
-        stale("max_unpool", ZERO, "output[index]", "value"),
+        stale("max_unpool", "output[index]", "value"),
         row("top_k", TailDropped, "r < p.row;", "r < p.row - 1u;"),
         row(
             "top_k",
@@ -282,7 +277,7 @@ fn places() -> Vec<Row> {
             "let start = (outer - select(0u, 21u, outer >= 42u)) * p.row",
         ),
         half("top_k", "input[start + r * p.inner]"),
-        stale("top_k", ZERO, "output[to]", "select(x, f32(place), p.places != 0u)"),
+        stale("top_k", "output[to]", "select(x, f32(place), p.places != 0u)"),
     ]
 }
 
@@ -294,15 +289,15 @@ fn rows_of() -> Vec<Row> {
         row("reduce_rows", TailDropped, "r < p.row;", "r < p.row - 1u;"),
         row("reduce_rows", ItemReadsAnother, item[0], item[1]),
         half("reduce_rows", "input[start + r * p.inner]"),
-        stale("reduce_rows", ZERO, "output[index]", "complete(partial[0])"),
+        stale("reduce_rows", "output[index]", "complete(partial[0])"),
         row("reduce_each", TailDropped, "r < p.row;", "r < p.row - 1u;"),
         row("reduce_each", ItemReadsAnother, item[0], &item[1].replace("3u", "21u").replace("6u", "42u")),
         half("reduce_each", "input[start + r * p.inner]"),
-        stale("reduce_each", ZERO, "output[index]", "complete(total)"),
+        stale("reduce_each", "output[index]", "complete(total)"),
         row("softmax_rows", TailDropped, summed, &summed.replace("p.row", "p.row - 1u")),
         row("softmax_rows", ItemReadsAnother, item[0], item[1]),
         half("softmax_rows", "input[at]"),
-        stale("softmax_rows", ZERO, "output[at]", "exp(input[at] - most) / sum"),
+        stale("softmax_rows", "output[at]", "exp(input[at] - most) / sum"),
     ]
 }
 
@@ -319,7 +314,7 @@ fn moves() -> Vec<Row> {
             "input[select(from_at, from_at - 273, from_at >= 546)]",
         ),
         half("copy_strided", "input[from_at]"),
-        stale("copy_strided", ZERO, "output[to_at]", "input[from_at]"),
+        stale("copy_strided", "output[to_at]", "input[from_at]"),
         row("pad_each", TailDropped, TAIL[0], TAIL[1]),
         // Right-aligned in eight dimensions, the batch is the fifth and the columns are the eighth.
         row(
@@ -330,11 +325,11 @@ fn moves() -> Vec<Row> {
         ),
         row("pad_each", WindowOffByOne, "source_index(place,", "source_index(place + select(0, 1, axis == 8u),"),
         half("pad_each", "input[from_at]"),
-        stale("pad_each", ZERO, "output[index]", "value"),
+        stale("pad_each", "output[index]", "value"),
         row("resample_axis", TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
         row("resample_axis", TailDropped, TAIL[0], TAIL[1]),
         row("resample_axis", ItemReadsAnother, outer, &of_another),
         half("resample_axis", "input[start + u32(table[at]) * p.inner]"),
-        stale("resample_axis", ZERO, "output[index]", "sum"),
+        stale("resample_axis", "output[index]", "sum"),
     ]
 }

@@ -99,10 +99,12 @@ fn convolve_row(n: u32, block: u32, oy: u32, ox: u32) -> Row {{
         let row = (plane + u32(iy)) * p.in_w;
         let weight_at = filter_at + ky * {taps}u;"
     ));
-    (0..taps).for_each(|tap| wgsl.line(format_args!("        let weight_{tap} = weights[weight_at + {tap}u];")));
+    (0..taps).for_each(|tap| {
+        wgsl.line(format_args!("        let weight_{tap} = from_memory(weights[weight_at + {tap}u]);"))
+    });
     for column in 0..columns {
         wgsl.line(format_args!(
-            "        let in_{column} = select(vec4<f32>(), input[row + at_{column}], inside_{column});"
+            "        let in_{column} = select(vec4<f32>(), from_memory(input[row + at_{column}]), inside_{column});"
         ));
         // The taps of each pixel come in their order, as in a loop over them.
         let under = (0..PIXELS).filter_map(|pixel| Some((pixel, column.checked_sub(pixel * stride)?)));

@@ -106,7 +106,10 @@ fn main(
     let step = invocations / pixels;
     let loads = |wgsl: &mut Text, declare: &str, indent: &str| {
         for i in 0..filters {
-            wgsl.line(format_args!("{indent}{declare}filter_{i} = weights[filter_at + {}u];", i * invocations));
+            wgsl.line(format_args!(
+                "{indent}{declare}filter_{i} = from_memory(weights[filter_at + {}u]);",
+                i * invocations
+            ));
         }
         for i in 0..images {
             let product = match i {

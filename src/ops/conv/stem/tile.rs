@@ -133,7 +133,10 @@ fn sums(wgsl: &mut Text, tile: &Tile, oy: &str) {
         ));
     }
     for part in 0..fours.div_ceil(LANES) {
-        wgsl.line(format_args!("            let weights_{part} = weights[weight_at + {}u];", part * LANES));
+        wgsl.line(format_args!(
+            "            let weights_{part} = from_memory(weights[weight_at + {}u]);",
+            part * LANES
+        ));
     }
     // All products of one channel before the next: its sums stay in registers, inputs come from the first cache.
     for (channel, tap) in grid(OWN_CHANNELS, taps) {
