@@ -22,9 +22,14 @@ fn place_of(n: u32, block: u32, oy: u32, ox: u32) -> u32 {
     return ((n * ((p.out_c + 3u) / 4u) + block) * p.out_h + oy) * p.out_w + ox;
 }
 
+// How many places there are.
+fn places() -> u32 {
+    return p.count * ((p.out_c + 3u) / 4u) * p.out_h * p.out_w;
+}
+
 // Residual and activation for the sums, bias included, of the 4 output channels of a block at a pixel of the unpooled result.
 // What lies behind the last channel becomes zero. Kernels finish all that they have before they store any of it: software
-// drivers read a uniform again after each store.
+// drivers read a uniform again after each store. A pixel that is not stored may have no place.
 fn finish_four(sums: vec4<f32>, n: u32, block: u32, oy: u32, ox: u32) -> vec4<f32> {
     let whole = sums + residuals_at(place_of(n, block, oy, ox));
     let a = activation_parameters(block);

@@ -3,5 +3,5 @@
 
 fn residuals_at(at: u32) -> vec4<f32> {
     let has = p.has_residual != 0u;
-    return select(vec4<f32>(), from_memory(residual[select(0u, at, has)]), has);
+    return select(vec4<f32>(), from_memory(residual[select(0u, min(at, places() - 1u), has)]), has);
 }
