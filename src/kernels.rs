@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 30] = [
+pub static KERNELS: [&Kernel; 31] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -73,6 +73,7 @@ pub static KERNELS: [&Kernel; 30] = [
     &ops::conv::CONV_JOIN,
     &ops::conv::WINOGRAD_TILES,
     &ops::conv::CONV_WINOGRAD,
+    &ops::conv::WINOGRAD_RESULTS,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,

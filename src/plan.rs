@@ -41,6 +41,8 @@ pub struct Limits {
     /// Invocations that run in step and can read one another's registers, where the adapter has just one such number and
     /// kernels may rely on it; 0 elsewhere.
     pub subgroup_lanes: u32,
+    /// Threads that share a software adapter's work; 1 where nobody knows.
+    pub threads: u32,
     /// Whether the adapter is software: loads cost far more than arithmetic there, and workgroup memory gains nothing.
     pub software: bool,
     /// The one convolution kernel, or kernel and tile (`conv_gemm 64x64`), that may be chosen where it fits; the best one
@@ -66,6 +68,7 @@ impl Default for Limits {
             max_loop_iterations: 60_000,
             max_dispatch_flops: 10_000_000_000,
             subgroup_lanes: 0,
+            threads: 1,
             software: false,
             conv_kernel: None,
             plain_sums: false,
@@ -130,6 +133,18 @@ pub struct Dispatch {
     pub output: View,
     /// Bindings 2 and up.
     pub inputs: Vec<View>,
+    /// Binding [`SCRATCH`]: what invocations leave for themselves.
+    pub scratch: Option<View>,
+}
+
+/// The binding of a dispatch's scratch memory (read-write), behind those of its inputs.
+pub const SCRATCH: u32 = 5;
+
+impl Dispatch {
+    /// All that it reads or writes, in no order.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.inputs.iter().chain([&self.output]).chain(&self.scratch)
+    }
 }
 
 /// A named tensor of reals and where it lies on the device.

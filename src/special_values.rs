@@ -158,6 +158,7 @@ fn plan() -> Plan {
         params: bytemuck::bytes_of(&ProbeParams { count: TRIED.len() as u32 }).to_vec(),
         output: view(1, TRIED.len()),
         inputs: vec![view(0, INPUTS.len())],
+        scratch: None,
     };
     let step = Step {
         node: 0,

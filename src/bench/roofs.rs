@@ -282,7 +282,7 @@ pub(super) fn session(
     let view = |buffer| View { buffer: BufferId(buffer), offset: 0, bytes };
     let reads = if std::ptr::eq(kernel, &COPY) { vec![view(1)] } else { Vec::new() };
     let variant = Variant { kernel, parts: Vec::new() };
-    let dispatch = Dispatch { variant, groups, params: params.to_vec(), output: view(0), inputs: reads };
+    let dispatch = Dispatch { variant, groups, params: params.to_vec(), output: view(0), inputs: reads, scratch: None };
     let step = |node: usize| Step {
         node,
         name: kernel.name.to_string(),

@@ -14,6 +14,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// How a device is used.
@@ -180,6 +181,10 @@ impl Gpu {
             max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
             min_storage_buffer_offset_alignment: limits.min_storage_buffer_offset_alignment,
             subgroup_lanes: if subgroups { features.subgroup_min_size } else { 0 },
+            threads: match self.report.kind {
+                AdapterKind::Software => available_parallelism().map_or(1, |threads| threads.get() as u32),
+                _ => 1,
+            },
             software: self.report.kind == AdapterKind::Software,
             max_dispatch_flops: match self.report.kind {
                 // At a teraflop a second; nobody resets a processor.

@@ -117,6 +117,7 @@ fn step(kernel: &'static Kernel, name: &str, scale: f32, [from, to]: [usize; 2],
         params: [(len as u32).to_le_bytes(), scale.to_le_bytes()].concat(),
         output: view(to, len),
         inputs: vec![view(from, len)],
+        scratch: None,
     };
     Step {
         node: to,

@@ -3,7 +3,7 @@
 use super::Gpu;
 use super::buffers::{self, Buffers, Upload};
 use crate::error::{Error, Result, escape};
-use crate::plan::{Dispatch, Plan, Port, Step};
+use crate::plan::{Dispatch, Plan, Port, SCRATCH, Step};
 
 /// One dispatch, ready to record.
 #[derive(Debug)]
@@ -62,7 +62,9 @@ fn launch(
     let views = std::iter::once(&dispatch.output).chain(&dispatch.inputs);
     let views = views.map(|view| buffers.binding(gpu, view)).collect::<Result<Vec<_>>>()?;
     let entry = |(binding, buffer)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) };
-    let entries: Vec<_> = (0..).zip(std::iter::once(params).chain(views)).map(entry).collect();
+    let scratch = dispatch.scratch.as_ref().map(|view| buffers.binding(gpu, view)).transpose()?;
+    let scratch = scratch.map(|binding| (SCRATCH, binding));
+    let entries: Vec<_> = (0..).zip(std::iter::once(params).chain(views)).chain(scratch).map(entry).collect();
     let label = format!("{} of '{}'", dispatch.variant, escape(&step.name));
     let bindings = gpu.checked(&label, || {
         let layout = &pipeline.bindings;
@@ -74,7 +76,8 @@ fn launch(
 /// What wgpu would only report when the dispatch is recorded, without its name.
 fn valid(gpu: &Gpu, step: &Step, dispatch: &Dispatch) -> Result<()> {
     let name = escape(&step.name);
-    if dispatch.inputs.iter().any(|input| input.buffer == dispatch.output.buffer) {
+    let written = [Some(dispatch.output), dispatch.scratch].into_iter().flatten();
+    if written.into_iter().any(|written| dispatch.views().filter(|view| view.buffer == written.buffer).count() > 1) {
         return Err(Error::Internal(format!("'{name}': {} reads the buffer it writes", dispatch.variant)));
     }
     let (needed, limit) = (dispatch.groups.into_iter().max(), gpu.device.limits().max_compute_workgroups_per_dimension);

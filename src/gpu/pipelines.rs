@@ -5,7 +5,7 @@ use super::faults::lock;
 use super::pipeline_cache::PipelineCache;
 use crate::error::Result;
 use crate::kernels::{Memory, Variant};
-use crate::plan::Dispatch;
+use crate::plan::{Dispatch, SCRATCH};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -24,8 +24,7 @@ pub(super) struct Pipelines {
     memory: Memory,
     /// Of the driver, where it has one and a place for it was named.
     pub(super) cache: Option<PipelineCache>,
-    /// By variant and number of inputs, which decides the layout.
-    compiled: Mutex<HashMap<(String, usize), Pipeline>>,
+    compiled: Mutex<HashMap<Key, Pipeline>>,
 }
 
 impl Pipelines {
@@ -40,14 +39,14 @@ impl Pipelines {
         if let Some(pipeline) = lock(&self.compiled).get(&key) {
             return Ok(pipeline.clone());
         }
-        let pipeline = self.compile(gpu, &dispatch.variant, dispatch.inputs.len())?;
+        let pipeline = self.compile(gpu, dispatch)?;
         lock(&self.compiled).insert(key, pipeline.clone());
         Ok(pipeline)
     }
 
     /// Compiles what these dispatches need and nobody has compiled yet, on all threads.
     pub(super) fn compile_all<'a>(&self, gpu: &Gpu, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<()> {
-        let mut missing: HashMap<(String, usize), &Dispatch> = HashMap::new();
+        let mut missing: HashMap<Key, &Dispatch> = HashMap::new();
         {
             let compiled = lock(&self.compiled);
             let wanted = dispatches.map(|dispatch| (key(dispatch), dispatch));
@@ -66,11 +65,11 @@ impl Pipelines {
         lock(&self.compiled).len()
     }
 
-    fn compile(&self, gpu: &Gpu, variant: &Variant, inputs: usize) -> Result<Pipeline> {
-        let label = variant.to_string();
+    fn compile(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline> {
+        let label = dispatch.variant.to_string();
         gpu.checked(format_args!("shader '{label}'"), || {
-            let module = self.module(&gpu.device, &label, variant);
-            let bindings = bindings(&gpu.device, &label, inputs);
+            let module = self.module(&gpu.device, &label, &dispatch.variant);
+            let bindings = bindings(&gpu.device, &label, dispatch);
             let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(&label),
                 bind_group_layouts: &[Some(&bindings)],
@@ -101,7 +100,10 @@ impl Pipelines {
     }
 }
 
-fn key(dispatch: &Dispatch) -> (String, usize) {
+/// What tells pipelines apart: the variant, and the number of inputs, which decides the layout.
+type Key = (String, usize);
+
+fn key(dispatch: &Dispatch) -> Key {
     (dispatch.variant.to_string(), dispatch.inputs.len())
 }
 
@@ -114,18 +116,19 @@ fn trusted(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) 
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
-/// 0 uniform parameters, 1 the output, 2 and up the inputs. Explicit, since a layout derived from the shader drops the
+/// 0 uniform parameters, 1 the output, 2 and up the inputs, then scratch memory. Explicit, since a layout derived from the shader drops the
 /// bindings that a variant does not use.
-fn bindings(device: &wgpu::Device, label: &str, inputs: usize) -> wgpu::BindGroupLayout {
+fn bindings(device: &wgpu::Device, label: &str, dispatch: &Dispatch) -> wgpu::BindGroupLayout {
     let fixed = [wgpu::BufferBindingType::Uniform, wgpu::BufferBindingType::Storage { read_only: false }];
-    let read = std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, inputs);
+    let read = std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, dispatch.inputs.len());
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
         count: None,
     };
-    let entries: Vec<_> = (0..).zip(fixed.into_iter().chain(read)).map(entry).collect();
+    let scratch = dispatch.scratch.map(|_| (SCRATCH, wgpu::BufferBindingType::Storage { read_only: false }));
+    let entries: Vec<_> = (0..).zip(fixed.into_iter().chain(read)).chain(scratch).map(entry).collect();
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
 }
 

@@ -16,7 +16,7 @@ pub use gemm::{CONV_GEMM, CONV_JOIN};
 pub use row_major::{CONV_DIRECT, CONV_TILE};
 pub use stem::CONV_STEM;
 pub use subgroup::CONV_SUBGROUP;
-pub use winograd::{CONV_WINOGRAD, WINOGRAD_TILES};
+pub use winograd::{CONV_WINOGRAD, WINOGRAD_RESULTS, WINOGRAD_TILES};
 
 pub(crate) use row_major::loop_iterations;
 pub(super) use row_major::lower_slices;

@@ -397,8 +397,15 @@ impl<'a> Lowering<'a> {
         let variant = Variant { kernel, parts };
         let groups = self.fold(groups)?;
         let params = bytemuck::bytes_of(&params).to_vec();
-        self.dispatches.push(Dispatch { variant, groups, params, output, inputs: inputs.to_vec() });
+        self.dispatches.push(Dispatch { variant, groups, params, output, inputs: inputs.to_vec(), scratch: None });
         Ok(())
+    }
+
+    /// Gives the last launch scratch memory that it reads and writes.
+    pub fn with_scratch(&mut self, scratch: View) {
+        if let Some(dispatch) = self.dispatches.last_mut() {
+            dispatch.scratch = Some(scratch);
+        }
     }
 
     /// A row of workgroups as a rectangle within the limit of each dimension; the kernels undo it.

@@ -102,7 +102,7 @@ fn lives(plan: &Plan) -> Vec<Option<Life>> {
     }
     for (index, step) in plan.steps.iter().enumerate() {
         for dispatch in &step.dispatches {
-            dispatch.inputs.iter().chain([&dispatch.output]).for_each(|view| touch(view, index + 1));
+            dispatch.views().for_each(|view| touch(view, index + 1));
         }
         step.outputs.iter().for_each(|port| touch(&port.view, index + 1));
     }
@@ -122,7 +122,7 @@ pub(super) fn each_view(plan: &mut Plan, change: &mut impl FnMut(&mut View)) {
     for step in &mut plan.steps {
         for dispatch in &mut step.dispatches {
             change(&mut dispatch.output);
-            dispatch.inputs.iter_mut().for_each(&mut *change);
+            dispatch.inputs.iter_mut().chain(&mut dispatch.scratch).for_each(&mut *change);
         }
         step.outputs.iter_mut().for_each(|port| change(&mut port.view));
     }

@@ -156,7 +156,7 @@ fn case(kernel: &str, seed: Seed) -> Case {
             conv(&mut build, in_c, [7, 3, 3, 3], three.conv(epilogue))
         }
         // Six channels: behind the last one of the first four there are two more.
-        "conv_winograd" | "winograd_tiles" => {
+        "conv_winograd" | "winograd_tiles" | "winograd_results" => {
             let window = window([3, 3], [1, 1], [1, 1], [1; 4]);
             conv(&mut build, 6, [7, 6, 3, 3], ConvShape { in_c: 6, window, ..three }.conv(epilogue))
         }
@@ -209,7 +209,7 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
         "conv_depthwise" if in_place(kernel).contains(&seed) => Some("conv_depthwise row_3s1 pooled"),
         "conv_stem" if in_place(kernel).contains(&seed) => Some("conv_stem row_3s2_max3s2"),
         "conv_subgroup" | "conv_stem" | "conv_winograd" => Some(kernel),
-        "winograd_tiles" => Some("conv_winograd"),
+        "winograd_tiles" | "winograd_results" => Some("conv_winograd"),
         "conv_depthwise" if seed == ItemReadsAnother => Some("conv_depthwise any_row"),
         "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
@@ -217,7 +217,9 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
         "conv_join" => Some("conv_gemm 32x32 split 2"),
         _ => Some("conv_tile"),
     };
-    Limits { conv_kernel: conv_kernel.map(Into::into), ..gpu().limits() }
+    let limits = Limits { conv_kernel: conv_kernel.map(Into::into), ..gpu().limits() };
+    // Steps of their own where there are no subgroups.
+    if kernel.starts_with("winograd_") { Limits { subgroup_lanes: 0, ..limits } } else { limits }
 }
 
 /// Each row whose fault goes unnoticed, or whose kernel is found guilty without it.

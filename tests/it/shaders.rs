@@ -5,6 +5,7 @@ use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use reluctor::kernels::{KERNELS, MEASURES, Memory, Variant, WORKGROUP, measures, variants};
+use reluctor::plan::SCRATCH;
 use std::collections::BTreeSet;
 
 /// What WebGPU promises of a compute stage, less than half of it: portable kernels bind no more.
@@ -31,14 +32,14 @@ fn validated_with(capabilities: Capabilities, variant: &Variant, module: &Module
 }
 
 fn uses_subgroups(variant: &Variant) -> bool {
-    ["conv_subgroup", "conv_stem"].contains(&variant.kernel.name)
+    ["conv_subgroup", "conv_stem", "conv_winograd"].contains(&variant.kernel.name)
 }
 
 /// Whether a workgroup of so many invocations is usual: a subgroup of software adapters has eight, and a product of
 /// matrices as many as its tile takes, within what WebGPU promises.
 fn is_usual_workgroup(variant: &Variant, invocations: u32) -> bool {
     match variant.kernel.name {
-        "conv_subgroup" | "conv_stem" => invocations == 8,
+        "conv_subgroup" | "conv_stem" | "conv_winograd" => invocations == 8,
         "conv_gemm" => invocations.is_multiple_of(WORKGROUP) && invocations <= 256,
         _ => invocations == WORKGROUP,
     }
@@ -80,9 +81,12 @@ fn every_variant_validates_and_keeps_the_binding_convention() {
     for variant in variants().chain(measures()) {
         let module = parsed(&variant);
         validated(&variant, &module);
-        let bindings = bindings(&variant, &module);
+        let mut bindings = bindings(&variant, &module);
         let read = AddressSpace::Storage { access: StorageAccess::LOAD };
         let write = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
+        // On software adapters, which bind more than WebGPU promises.
+        let scratch = bindings.pop_if(|(binding, space)| *binding == SCRATCH && *space == write);
+        assert_eq!(scratch.is_some(), variant.kernel.name == "conv_winograd", "{variant}");
         for (index, &(binding, space)) in bindings.iter().enumerate() {
             let expected = [AddressSpace::Uniform, write, read][index.min(2)];
             assert_eq!((binding as usize, space), (index, expected), "{variant}");

@@ -108,9 +108,9 @@ pub(super) fn packed_blocks<B: Sync>(blocks: &[B], fill: impl Fn(&B, &mut Vec<f3
 }
 
 impl ConvShape {
-    /// Nothing to compute.
+    /// Nothing to compute, or to compute it from: kernels clamp places to the image, which has none.
     pub(super) fn is_empty(&self) -> bool {
-        self.output().contains(&0) || self.in_c == 0
+        self.output().contains(&0) || self.image.contains(&0) || self.in_c == 0
     }
 
     /// A pointwise convolution takes its image's rows as one, so that strips of pixels need not end with a row.

@@ -301,7 +301,7 @@ mod tests {
         // Strips of 8 would compute a seventh in vain.
         assert_eq!(name(&shape(64, 28, 1), &plain, [2, 2]), "conv_subgroup strip_3x7x16");
         assert_eq!(name(&shape(64, 56, 1), &plain, [3, 2]), "conv_subgroup strip_3x7x16");
-        assert_eq!(name(&shape(64, 56, 1), &software, [2, 2]), "conv_winograd strip_4x32 pooled");
+        assert_eq!(name(&shape(64, 56, 1), &software, [2, 2]), "conv_winograd strip_of_tiles_4x32 pooled");
         assert_eq!(name(&shape(64, 56, 64), &software, [2, 2]), "conv_depthwise row_3s1 pooled");
         assert_eq!(name(&shape(64, 56, 64), &software, [3, 2]), "conv_depthwise row_3s1");
         assert_eq!(name(&shape(3, 56, 1), &software, [2, 2]), "conv_stem row_3s1 pooled");
@@ -341,7 +341,7 @@ mod tests {
             let epilogue = Epilogue::default();
             choose(&Problem { shape: &shape, epilogue: &epilogue, residual: false, limits }).candidate.name
         };
-        assert_eq!(name(256, 28, &software), "conv_winograd strip_4x32");
+        assert_eq!(name(256, 28, &software), "conv_winograd strip_of_tiles_4x32");
         assert!(name(32, 112, &software).starts_with("conv_subgroup"), "the transforms cost more than the products");
         assert!(name(512, 7, &software).starts_with("conv_subgroup"), "too few tiles for a strip");
         assert!(name(256, 28, &Limits::default()).starts_with("conv_gemm"), "not measured");

@@ -1,6 +1,5 @@
 //! `conv_subgroup`: the convolution for adapters whose loads cost far more than their arithmetic.
 
-use super::by_four::Bound;
 use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
 use super::text::{Text, grid, store_strip};
 use super::{ConvShape, by_four};
@@ -177,21 +176,6 @@ pub(super) fn cheapest_tile(shape: &ConvShape, limits: &Limits) -> Option<Tile> 
     fits.min_by(|a, b| a.cost(shape).total_cmp(&b.cost(shape))).copied()
 }
 
-/// Appends the dispatch of plain sums of packed weights that fit one binding.
-pub(super) fn multiply(
-    node: &mut Lowering<'_>,
-    shape: &ConvShape,
-    tile: Tile,
-    packed: View,
-    bound: &Bound,
-) -> OpResult<()> {
-    let weights = node.count(packed) as usize - 2 * shape.out_c;
-    let params = bound.params(shape, &Epilogue::default(), 0..shape.out_c, weights, shape.out_c);
-    let parts = [&bound.parts[..], &[parts::STRIPS_EACH, tile.part()]].concat();
-    let groups = tile.groups(shape, shape.out_c) as u32;
-    node.dispatch_groups(&CONV_SUBGROUP, parts, groups, params, bound.output, &bound.inputs(packed))
-}
-
 /// Filters in the order in which the tile reads them, `[block][ky][kx / taps][ic / 4][kx % taps][oc][4 ic]`, then biases and
 /// slopes; zeros behind the last channels.
 pub(super) fn pack(
@@ -201,23 +185,28 @@ pub(super) fn pack(
     channels: Range<usize>,
     tile: Tile,
 ) -> OpResult<View> {
+    let mut packed = packed_weights(shape, &folded.weights, channels.clone(), tile);
+    folded.append_per_channel(&mut packed, channels, tile.channels);
+    node.constant_buffer("weights, bias, slope", packed)
+}
+
+/// The filters alone.
+pub(super) fn packed_weights(shape: &ConvShape, filters: &[f32], channels: Range<usize>, tile: Tile) -> Vec<f32> {
     let [k_h, k_w] = shape.window.kernel;
     let in_c = shape.in_c / shape.groups;
     let blocks: Vec<usize> = channels.clone().step_by(tile.channels).collect();
-    let mut packed = by_four::packed_blocks(&blocks, |&block, packed| {
+    by_four::packed_blocks(&blocks, |&block, packed| {
         for (ky, step) in grid(k_h, k_w.div_ceil(tile.taps)) {
             for (ic, tap) in grid(in_c.div_ceil(CHANNELS), tile.taps) {
                 let kx = step * tile.taps + tap;
                 for (oc, i) in grid(tile.channels, CHANNELS) {
                     let (oc, ic) = (block + oc, ic * CHANNELS + i);
                     let within = oc < channels.end && ic < in_c;
-                    packed.push(if within { folded.weights[((oc * in_c + ic) * k_h + ky) * k_w + kx] } else { 0.0 });
+                    packed.push(if within { filters[((oc * in_c + ic) * k_h + ky) * k_w + kx] } else { 0.0 });
                 }
             }
         }
-    });
-    folded.append_per_channel(&mut packed, channels, tile.channels);
-    node.constant_buffer("weights, bias, slope", packed)
+    })
 }
 
 /// Made once a process: parts live as long as it does.
@@ -280,6 +269,17 @@ fn main(
             "                let in_{column} = select(vec4<f32>(), from_memory(input[at_{column} + ic * plane]), inside_{column});"
         ));
     }
+    multiply_add(&mut wgsl, tile);
+    wgsl.line(format_args!("                weight_at += {}u;\n            }}\n        }}\n    }}", taps * channels));
+    let fours = channels / CHANNELS;
+    store_strip(&mut wgsl, pixels, fours, &format!("p.first_c / 4u + block * {fours}u"));
+    wgsl.line(format_args!("}}"));
+    wgsl.into_string()
+}
+
+/// Loads weights and adds what they and the inputs `in_<column>` make to the sums.
+pub(super) fn multiply_add(wgsl: &mut Text, tile: &Tile) {
+    let Tile { taps, pixels, channels } = *tile;
     let eights = channels / LANES;
     for (tap, eight) in grid(taps, eights) {
         let ahead = tap * channels + eight * LANES;
@@ -301,11 +301,6 @@ fn main(
             }
         }
     }
-    wgsl.line(format_args!("                weight_at += {}u;\n            }}\n        }}\n    }}", taps * channels));
-    let fours = channels / CHANNELS;
-    store_strip(&mut wgsl, pixels, fours, &format!("p.first_c / 4u + block * {fours}u"));
-    wgsl.line(format_args!("}}"));
-    wgsl.into_string()
 }
 
 /// A strip of pixels an invocation, weights by broadcast.

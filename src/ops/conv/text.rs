@@ -33,7 +33,7 @@ pub(super) fn store_strip(wgsl: &mut Text, pixels: usize, fours: usize, first_bl
 }
 
 /// The vec4 of a channel's variables that has the number `four` of so many.
-fn chosen(fours: usize, variable: impl Fn(usize) -> String) -> String {
+pub(super) fn chosen(fours: usize, variable: impl Fn(usize) -> String) -> String {
     let vector = |four: usize| {
         let variables: Vec<String> = (0..4).map(|i| variable(four * 4 + i)).collect();
         format!("vec4<f32>({})", variables.join(", "))

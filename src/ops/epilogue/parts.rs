@@ -44,8 +44,21 @@ pub(in crate::ops) const INCLUDES_TILE: [Part; 5] = [
 /// The same for images that lie by four channels.
 pub(in crate::ops) const INCLUDES_BY_FOUR: [Part; 5] =
     [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR];
-/// What takes tiles of an image by four channels apart.
-pub(in crate::ops) const INCLUDES_TILES: [Part; 3] = [pool::POOL_PARAMS, CONV_PARAMS, IMAGE_BY_FOUR];
+/// The same with the transforms of tiles: both, the first, the last.
+pub(in crate::ops) const INCLUDES_WINOGRAD: [Part; 8] = [
+    pool::POOL_PARAMS,
+    pool::WINDOW_PLACE,
+    CONV_PARAMS,
+    CONV_BY_FOUR,
+    IMAGE_BY_FOUR,
+    WINOGRAD_SIX,
+    TILES_TO_POINTS,
+    POINTS_TO_RESULTS,
+];
+pub(in crate::ops) const INCLUDES_WINOGRAD_TILES: [Part; 5] =
+    [pool::POOL_PARAMS, CONV_PARAMS, IMAGE_BY_FOUR, WINOGRAD_SIX, TILES_TO_POINTS];
+pub(in crate::ops) const INCLUDES_WINOGRAD_RESULTS: [Part; 7] =
+    [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR, WINOGRAD_SIX, POINTS_TO_RESULTS];
 /// The same for strips of pixels.
 pub(in crate::ops) const INCLUDES_STRIPS: [Part; 6] =
     [pool::POOL_PARAMS, pool::WINDOW_PLACE, CONV_PARAMS, CONV_BY_FOUR, IMAGE_BY_FOUR, STRIPS];
@@ -57,6 +70,9 @@ const CONV_BY_FOUR: Part = part!("shared", "conv_by_four");
 const IMAGE_BY_FOUR: Part = part!("shared", "image_by_four");
 const IMAGE_PLAIN: Part = part!("shared", "image_plain");
 const STRIPS: Part = part!("shared", "strips");
+const WINOGRAD_SIX: Part = part!("shared", "winograd_six");
+const TILES_TO_POINTS: Part = part!("shared", "tiles_to_points");
+const POINTS_TO_RESULTS: Part = part!("shared", "points_to_results");
 const SLOPE_UNIFORM: Part = part!("shared", "slope_uniform");
 const SLOPE_CHANNEL: Part = part!("shared", "slope_channel");
 const SLOPES_UNIFORM: Part = part!("shared", "slopes_uniform");

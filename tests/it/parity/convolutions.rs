@@ -135,6 +135,11 @@ fn pooled_in_place() -> Vec<Limited> {
             cases.push(every_activation_under(*shape, |_| Some(quarters(kind)), false, limits));
         }
     }
+    // In steps.
+    for kind in POOL_KINDS {
+        let limits = Limits { conv_kernel: Some("conv_winograd".into()), subgroup_lanes: 0, ..software() };
+        cases.push(every_activation_under(tiles(), |_| Some(quarters(kind)), false, limits));
+    }
     cases
 }
 

@@ -20,6 +20,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(join("conv_join"));
     rows.extend(winograd("conv_winograd"));
     rows.extend(winograd_tiles("winograd_tiles"));
+    rows.extend(winograd_results("winograd_results"));
     rows
 }
 
@@ -128,26 +129,52 @@ fn gemm(kernel: &'static str) -> Vec<Row> {
     rows
 }
 
+/// Both transforms in one kernel.
 fn winograd(kernel: &'static str) -> Vec<Row> {
-    let another = "row_of(index - select(0u, tiles_across() * tiles_down(), n == 2u), points)";
     let mut rows = by_four(kernel, ["output[at]", "finished"]).to_vec();
-    rows.push(row(kernel, TapShifted, "input[at + 3u * points]", "input[at + 4u * points]"));
-    rows.push(row(kernel, TailDropped, "(block >= (p.out_c + 3u) / 4u)", "(block >= p.out_c / 4u)"));
-    rows.push(row(kernel, ItemReadsAnother, "row_of(index, points)", another));
+    rows.extend(of_points(kernel));
+    rows.extend(of_products(kernel));
+    rows.push(row(kernel, TailDropped, "let in_blocks = (p.in_c + 3u) / 4u;", "let in_blocks = p.in_c / 4u;"));
+    rows.push(row(kernel, TailDropped, "unit < units;", "unit + 1u < units;"));
+    rows.push(row(kernel, TailDropped, "if (tile < tiles) {", "if (tile + 1u < tiles) {"));
     rows.extend(in_place(kernel, "oy + 2u, ox)", "oy + 1u, ox)"));
     rows.extend(in_place(kernel, "left.at_2, right.at_2, left.at_3", "left.at_2, right.at_1, left.at_3"));
     rows
 }
 
-fn winograd_tiles(kernel: &'static str) -> [Row; 6] {
+fn winograd_tiles(kernel: &'static str) -> Vec<Row> {
+    let mut rows = of_points(kernel).to_vec();
+    rows.push(row(kernel, TailDropped, "let blocks = (p.in_c + 3u) / 4u;", "let blocks = p.in_c / 4u;"));
+    rows.push(stale_four(kernel, "output[at]", "point"));
+    rows
+}
+
+fn winograd_results(kernel: &'static str) -> Vec<Row> {
+    let mut rows = by_four(kernel, ["output[at]", "finished"]).to_vec();
+    let per_item = "tiles_across() * tiles_down()";
+    let another = format!("block, index - select(0u, {per_item}, index % p.ic_end >= 2u * {per_item}), p.in_c");
+    rows.extend(of_products(kernel));
+    rows.push(row(kernel, TailDropped, "(block >= (p.out_c + 3u) / 4u)", "(block >= p.out_c / 4u)"));
+    rows.push(row(kernel, ItemReadsAnother, "block, index, p.in_c", &another));
+    rows
+}
+
+/// In the transform of pixels.
+fn of_points(kernel: &'static str) -> [Row; 4] {
     let load = "from_memory(input[row + u32(clamp(ix, 0, i32(p.in_w) - 1))])";
     [
         row(kernel, TapShifted, "pixel(row, iy, ix + 3)", "pixel(row, iy, ix + 2)"),
-        row(kernel, TailDropped, "let blocks = (p.in_c + 3u) / 4u;", "let blocks = p.in_c / 4u;"),
         row(kernel, TailDropped, "ix < i32(p.in_w);", "ix < i32(p.in_w) - 1;"),
         row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"),
         row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float({load}.xy)).xyxy")),
-        stale_four(kernel, "output[at]", "v.at_0"),
+    ]
+}
+
+/// In the transform of products.
+fn of_products(kernel: &'static str) -> [Row; 2] {
+    [
+        row(kernel, TapShifted, "product_at(at + 3u * apart)", "product_at(at + 4u * apart)"),
+        row(kernel, TapShifted, "select(row.at_0, row.at_2, turn == 1u)", "select(row.at_0, row.at_1, turn == 1u)"),
     ]
 }
 
