@@ -241,7 +241,8 @@ impl CompareArgs {
         Ok(reports)
     }
 
-    /// Over a whole network no tight bound is known; the default allows 1e-3 of the output's range and of each element.
+    /// Over a whole network no tight bound is known; the default allows 1e-3 of the output's range and of each element, and
+    /// what devices that flush subnormal numbers lose.
     fn output(&self, name: &str, against: &str, computed: &Tensor, reference: &Tensor<f64>) -> Result<OutputReport> {
         let largest = match reference {
             Tensor::Real(reference) => {
@@ -249,7 +250,7 @@ impl CompareArgs {
             }
             _ => 0.0,
         };
-        let allowed = |_, r: f64| 1e-3 * largest + 1e-3 * r.abs();
+        let allowed = |_, r: f64| 1e-3 * largest + 1e-3 * r.abs() + f64::from(f32::MIN_POSITIVE);
         let difference = tensor_difference(computed, reference, self.tolerance(), allowed)
             .map_err(|error| Error::invalid(format!("output '{name}'"), format!("against {against}: {error}")))?;
         Ok(OutputReport { name: name.to_string(), against: against.to_string(), difference })

@@ -205,7 +205,7 @@ impl Operator for ConvTranspose {
         let weights = node.constant(slot::WEIGHT)?.as_real()?;
         let folded = node.folded(&output_major(&shape, &row_major_slice(weights)), &self.epilogue)?;
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
-        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, shape.pixels(), Packing::Each) {
+        for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, shape.pixels(), Packing::Each.width()) {
             let packed = node.pack_filters(channels.clone(), &folded, Packing::Each)?;
             let params = ConvParams::new(&shape, &self.epilogue, channels);
             lower_slices(node, &self.window, &self.epilogue, &CONV_TRANSPOSE_DIRECT, params, [output, input, packed])?;

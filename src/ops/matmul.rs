@@ -4,7 +4,7 @@ mod tile;
 
 pub use tile::MATMUL_TILE;
 
-use super::strided::{broadcast, broadcast_strides, vectors};
+use super::strided::{Dims, broadcast, broadcast_strides};
 use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, optional, real_type, required, unsupported};
 use crate::bound::{flush_of_products, gamma, largest};
 use crate::kernels::{Kernel, Part};
@@ -274,7 +274,7 @@ impl Operator for MatMul {
             return tile::lower(self, node, &sizes, addend);
         }
         let (a, output) = (node.input(A)?, node.output(0)?);
-        let mut params = self.params(&sizes);
+        let mut params = self.params(&sizes)?;
         [params.c_row, params.c_column] = addend.map_or([0, 0], |(_, strides)| strides);
         let addend = addend.map(|(view, _)| view);
         let constant_b = if sizes.b_batch.is_empty() { node.constant(B).ok().cloned() } else { None };
@@ -286,7 +286,7 @@ impl Operator for MatMul {
         let columns = sizes.columns(&row_major_slice(b.as_real()?));
         [params.b_row, params.b_column] = [1, sizes.k as u32];
         let results = params.count as usize / sizes.n.max(1);
-        for range in node.channel_ranges(sizes.n, sizes.k, results, Packing::Each) {
+        for range in node.channel_ranges(sizes.n, sizes.k, results, Packing::Each.width()) {
             let packed =
                 node.constant_buffer("columns", columns[range.start * sizes.k..range.end * sizes.k].to_vec())?;
             let (first_n, count_n) = (range.start as u32, range.len() as u32);
@@ -315,16 +315,17 @@ impl MatMul {
         [self.activation.parts(), vec![if has_addend { ADDEND } else { ADDEND_NONE }]].concat()
     }
 
-    fn params(&self, sizes: &Sizes) -> MatMulParams {
-        let matrices = |own: &[usize], elements: usize| {
-            let strides = broadcast_strides(own, &sizes.batch);
-            vectors(strides.iter().map(|&stride| (stride as usize * elements) as u32), 0)
+    fn params(&self, sizes: &Sizes) -> OpResult<MatMulParams> {
+        let matrices = |own: &[usize], elements: usize| -> Vec<isize> {
+            broadcast_strides(own, &sizes.batch).iter().map(|stride| stride * elements as isize).collect()
         };
+        let (a, b) = (matrices(&sizes.a_batch, sizes.m * sizes.k), matrices(&sizes.b_batch, sizes.k * sizes.n));
+        let batch = Dims::merged(&sizes.batch, &[&a, &b])?;
         let [activation_a, activation_b] = self.activation.parameters();
-        MatMulParams {
-            batch_shape: vectors(sizes.batch.iter().map(|&size| size as u32), 1),
-            a_batch_strides: matrices(&sizes.a_batch, sizes.m * sizes.k),
-            b_batch_strides: matrices(&sizes.b_batch, sizes.k * sizes.n),
+        Ok(MatMulParams {
+            batch_shape: batch.shape(),
+            a_batch_strides: batch.unsigned_strides(0),
+            b_batch_strides: batch.unsigned_strides(1),
             m: sizes.m as u32,
             n: sizes.n as u32,
             first_n: 0,
@@ -344,7 +345,7 @@ impl MatMul {
             activation_a,
             activation_b,
             count: sizes.shape().iter().product::<usize>() as u32,
-        }
+        })
     }
 
     /// One dispatch for each range of k that an invocation may loop over; sums wait in the output in between.

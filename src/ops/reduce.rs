@@ -58,16 +58,16 @@ impl Reduce {
             other => return unsupported(format!("'{other}' is no reduction")),
         };
         let rows = rows(node, if kind == ReduceKind::Sum { 13 } else { 18 })?;
-        let is_real = node.ty(0)?.kind == Kind::Real;
-        let Some(neutral) = kind.of_nothing().filter(|_| is_real && rows.is_empty()) else {
-            let mut x = node.input(0)?;
-            if !rows.axes.is_empty() {
-                x = Reduce::emit_over(node, kind, x, &rows.axes)?;
-            }
-            return node.finish_with(super::Reshape { shape: rows.result }, &[Some(x)]);
-        };
-        let count = rows.result.iter().product();
-        node.define_constant(0, Tensor::real(&rows.result, vec![neutral; count])?)
+        if rows.is_empty()
+            && let Some(result) = kind.of_nothing(node.ty(0)?.kind, &rows.result)
+        {
+            return node.define_constant(0, result);
+        }
+        let mut x = node.input(0)?;
+        if !rows.axes.is_empty() {
+            x = Reduce::emit_over(node, kind, x, &rows.axes)?;
+        }
+        node.finish_with(super::Reshape { shape: rows.result }, &[Some(x)])
     }
 
     /// Reduces over sorted axes. Where they are no neighbours they become so first; sizes are right, the shape may not be.
@@ -219,13 +219,19 @@ impl ReduceKind {
     }
 
     /// What no element at all reduces to, where that is defined.
-    fn of_nothing(self) -> Option<f32> {
-        match self {
-            ReduceKind::Mean => None,
-            ReduceKind::Sum => Some(0.0),
-            ReduceKind::Max => Some(f32::NEG_INFINITY),
-            ReduceKind::Min => Some(f32::INFINITY),
-            ReduceKind::Product => Some(1.0),
+    fn of_nothing(self, kind: Kind, shape: &[usize]) -> Option<Tensor> {
+        let real = |x| Tensor::Real(ArrayD::from_elem(shape, x));
+        let int = |x| Tensor::Int(ArrayD::from_elem(shape, x));
+        match (kind, self) {
+            (Kind::Real, ReduceKind::Mean) => Some(real(f32::NAN)),
+            (Kind::Real, ReduceKind::Sum) => Some(real(0.0)),
+            (Kind::Real, ReduceKind::Max) => Some(real(f32::NEG_INFINITY)),
+            (Kind::Real, ReduceKind::Min) => Some(real(f32::INFINITY)),
+            (Kind::Real, ReduceKind::Product) => Some(real(1.0)),
+            (Kind::Int, ReduceKind::Sum) => Some(int(0)),
+            (Kind::Int, ReduceKind::Product) => Some(int(1)),
+            // The least and the greatest number are those of a type that is not known here.
+            _ => None,
         }
     }
 }
@@ -308,5 +314,28 @@ impl Operator for Reduce {
 
     fn flops(&self, inputs: &[Option<&TensorType>], _: &[TensorType]) -> u64 {
         inputs.iter().flatten().map(|ty| ty.shape.iter().product::<usize>() as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::{AttributeValue, Model, ModelBuilder};
+    use crate::tensor::{Tensor, TensorType};
+    use ndarray::IxDyn;
+
+    #[test]
+    fn no_integers_have_a_sum_and_a_product() {
+        for (op_type, expected) in [("ReduceSum", 0), ("ReduceProd", 1)] {
+            let mut model = ModelBuilder::new(18);
+            let none = [("start", AttributeValue::Int(0)), ("end", AttributeValue::Int(0))];
+            model
+                .input("x", &TensorType::real([2, 3]))
+                .node("Shape", "shape", &["x"], &["sizes"], &none)
+                .node(op_type, "reduced", &["sizes"], &["y"], &[("keepdims", AttributeValue::Int(0))])
+                .output("y", None);
+            let graph = Model::from_bytes("none", model.to_bytes()).unwrap().graph(&Default::default()).unwrap();
+            let y = graph.value(graph.outputs[0]).constant.clone();
+            assert_eq!(y.as_deref(), Some(&Tensor::Int(ndarray::ArrayD::from_elem(IxDyn(&[]), expected))), "{op_type}");
+        }
     }
 }

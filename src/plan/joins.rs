@@ -30,7 +30,8 @@ pub(super) fn assign(plan: Plan, joins: &[Join], alignment: u64) -> Result<Plan>
         return Ok(all);
     }
     let (mut best, mut kept) = (apart, Vec::new());
-    for &join in joins.iter().take(MOST_TRIED) {
+    let tried = if plan.buffers.len() <= LARGEST_TRIED { MOST_TRIED } else { 0 };
+    for &join in joins.iter().take(tried) {
         kept.push(join);
         match placed(&kept)? {
             Some(better) => best = better,
@@ -42,6 +43,9 @@ pub(super) fn assign(plan: Plan, joins: &[Join], alignment: u64) -> Result<Plan>
 
 /// Of so many parts each is tried by itself, where all together take more memory.
 const MOST_TRIED: usize = 64;
+
+/// In plans of at most so many buffers: what it takes to share them grows with their square.
+const LARGEST_TRIED: usize = 2048;
 
 /// Where a buffer lies: in which one, from which byte on.
 type Home = (usize, u64);

@@ -30,7 +30,7 @@ pub enum Packing {
 
 impl Packing {
     /// Filters that lie side by side.
-    fn width(self) -> usize {
+    pub fn width(self) -> usize {
         match self {
             Packing::Each => 1,
             Packing::ByFour => 4,
@@ -312,9 +312,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// Ranges of output channels whose weights, `row` numbers for each, fit one binding, and whose arithmetic, so many results
-    /// for each, one dispatch; all but the last hold whole tiles of the packing.
-    pub fn channel_ranges(&self, channels: usize, row: usize, results: usize, packing: Packing) -> Vec<Range<usize>> {
-        let width = packing.width();
+    /// for each, one dispatch; all but the last hold whole blocks of `width` channels, up to which a kernel pads them.
+    pub fn channel_ranges(&self, channels: usize, row: usize, results: usize, width: usize) -> Vec<Range<usize>> {
         let most = (self.limits.filters_per_dispatch(row, results) / width * width).max(width);
         (0..channels).step_by(most).map(|start| start..(start + most).min(channels)).collect()
     }

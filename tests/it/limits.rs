@@ -129,6 +129,23 @@ fn weights_larger_than_a_binding_are_split_over_dispatches() {
     // Columns of 65 numbers: 3 fit 1,000 bytes.
     let limits = Limits { max_storage_buffer_binding_size: 1_000, ..gpu().limits() };
     assert_eq!(dispatches(&check_under(&product(2, 17, 65), &limits)), [6]);
+
+    // Columns of 120 numbers, padded to blocks of 32: 136 fit 64 KiB, and four blocks.
+    let limits = Limits { max_storage_buffer_binding_size: 64 << 10, ..gpu().limits() };
+    assert_eq!(dispatches(&check_under(&product(2, 136, 120), &limits)), [2]);
+
+    // Columns of 200 numbers: 20 fit 16 KiB, and no block.
+    let limits = Limits { max_storage_buffer_binding_size: 16 << 10, ..gpu().limits() };
+    assert_eq!(dispatches(&check_under(&product(2, 40, 200), &limits)), [2]);
+}
+
+#[test]
+fn batches_of_more_dimensions_than_kernels_walk_are_merged() {
+    let mut build = Build::new(12);
+    let (a, b) = (build.input(&[2, 1, 3, 1, 1, 2, 1, 1, 2, 3, 5]), build.input(&[2, 5, 4]));
+    let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation: NONE };
+    build.node("product", op, &[Some(a), Some(b)]);
+    check(&build.done_all());
 }
 
 #[test]

@@ -334,6 +334,17 @@ mod tests {
     }
 
     #[test]
+    fn an_image_without_pixels_is_left_to_kernels_that_look_before_they_load() {
+        let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
+        for (limits, groups) in [(&software, 1), (&software, 64), (&Limits::default(), 1), (&Limits::default(), 64)] {
+            let shape = ConvShape { image: [5, 0], out: [3, 2], ..shape(64, 3, groups) };
+            let epilogue = Epilogue::default();
+            let choice = choose(&Problem { shape: &shape, epilogue: &epilogue, residual: false, limits });
+            assert!(["conv_tile", "conv_direct"].contains(&choice.candidate.name.as_str()), "{}", choice.because);
+        }
+    }
+
+    #[test]
     fn tiles_are_transformed_where_that_pays() {
         let software = Limits { software: true, subgroup_lanes: 8, ..Limits::default() };
         let name = |channels: usize, image: usize, limits: &Limits| {

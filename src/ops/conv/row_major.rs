@@ -67,7 +67,7 @@ fn lower(
 ) -> OpResult<()> {
     let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
     let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
-    for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, shape.pixels(), packing) {
+    for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, shape.pixels(), packing.width()) {
         let packed = node.pack_filters(channels.clone(), &folded, packing)?;
         dispatch(node, ConvParams::new(shape, epilogue, channels), [output, input, packed])?;
     }

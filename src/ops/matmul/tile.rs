@@ -4,9 +4,10 @@ use super::{B, MatMul, Sizes};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
 use crate::plan::layout::CHANNELS;
-use crate::plan::{Lowering, Packing, View};
+use crate::plan::{Lowering, View};
 use crate::tensor::row_major_slice;
 use crate::{part, uniform};
+use rayon::prelude::*;
 
 uniform! {
     /// Parameters of `matmul_tile`: `fours` vec4s are a row of a, and c is `[m, n]` by its strides.
@@ -34,13 +35,14 @@ const ROWS_FOUR: Part = part!("shared", "rows_four");
 /// Columns of b that lie side by side: those of 8 invocations.
 const TOGETHER: usize = 8 * CHANNELS;
 
-/// Whether rows of a lie one behind the other, in whole vec4s, and one dispatch may loop over them.
+/// Whether rows of a lie one behind the other, in whole vec4s, one dispatch may loop over them, and columns fit a binding.
 pub(super) fn fits(sizes: &Sizes, node: &Lowering<'_>) -> bool {
     let fours = sizes.k / CHANNELS;
     sizes.b_batch.is_empty()
         && sizes.a_batch == sizes.batch
         && sizes.a_strides == [sizes.k, 1]
         && sizes.k.is_multiple_of(CHANNELS)
+        && node.limits().filters_per_binding(sizes.k) >= TOGETHER
         && (1..=node.limits().max_loop_iterations as usize).contains(&fours)
         && !sizes.shape().contains(&0)
 }
@@ -59,10 +61,12 @@ pub(super) fn lower(
     let parts = [op.parts(addend.is_some()), vec![part]].concat();
     let [activation_a, activation_b] = op.activation.parameters();
     let [c_row, c_column] = addend.map_or([0, 0], |(_, strides)| strides);
-    for range in node.channel_ranges(sizes.n, sizes.k, rows, Packing::ByFour) {
+    for range in node.channel_ranges(sizes.n, sizes.k, rows, TOGETHER) {
         let number = |k: usize, j: usize| if j < range.end { b[k * row + j * column] } else { 0.0 };
-        let packed = (range.clone().step_by(TOGETHER))
-            .flat_map(|first| (0..sizes.k).flat_map(move |k| (first..first + TOGETHER).map(move |j| (k, j))))
+        let blocks: Vec<usize> = range.clone().step_by(TOGETHER).collect();
+        let packed = blocks
+            .par_iter()
+            .flat_map_iter(|&first| (0..sizes.k).flat_map(move |k| (first..first + TOGETHER).map(move |j| (k, j))))
             .map(|(k, j)| number(k, j))
             .collect();
         let packed = node.constant_buffer("columns by four", packed)?;
