@@ -61,6 +61,40 @@ pub struct Graph {
     pub converted: Vec<&'static str>,
     /// What passes did to the graph as a whole.
     pub notes: Vec<String>,
+    /// How much of it are constants.
+    pub constants: Constants,
+}
+
+/// Elements that a file gives, and those of tensors that are computed from them while it is read: few bytes can ask for many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Constants {
+    /// Of tensors in the file.
+    pub given: usize,
+    /// Of tensors computed so far.
+    pub computed: usize,
+}
+
+impl Constants {
+    /// What may be computed by now. Weights of 8 bits are expanded, turned and cut, and small files hold anchors.
+    fn most(&self) -> usize {
+        const OF_EACH_GIVEN: usize = 16;
+        const AT_LEAST: usize = 4 << 20;
+        self.given.saturating_mul(OF_EACH_GIVEN).saturating_add(AT_LEAST)
+    }
+
+    /// Counts so many elements that are to be computed, where that is not too much.
+    ///
+    /// # Errors
+    /// [`Error::Budget`] with both numbers.
+    pub fn compute(&mut self, elements: usize) -> Result<()> {
+        let (needed, budget) = (self.computed.saturating_add(elements), self.most());
+        if needed > budget {
+            let what = "what the model computes of its constants".to_string();
+            return Err(Error::Budget { what, needed: needed as u64, budget: budget as u64, unit: "elements" });
+        }
+        self.computed = needed;
+        Ok(())
+    }
 }
 
 /// A graph that is lent for as long as `'g`, or held together with others.

@@ -1,6 +1,7 @@
 //! A convolution in a line: `1x64x56x56,64x3x3,s2,p1,act=relu,pool=max2s2,residual`.
 
 use super::growth::Axis;
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::activation::ACTIVATIONS;
@@ -92,11 +93,20 @@ impl ConvSpec {
     /// The convolution with bias, and what follows it, as separate nodes; weights and bias are random.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the sizes do not fit each other.
+    /// [`Error::Invalid`] where the sizes do not fit each other, [`Error::Budget`] where the machine has too little memory.
     pub fn graph(&self) -> Result<Graph> {
+        self.graph_within(&Budget::default())
+    }
+
+    /// The same within a budget, which is kept before anything is allocated.
+    ///
+    /// # Errors
+    /// As [`ConvSpec::graph`].
+    pub fn graph_within(&self, budget: &Budget) -> Result<Graph> {
         let mut graph = Graph { name: self.text.clone(), ..Graph::default() };
         let mut random = Random::new(1);
         let mut constant = |graph: &mut Graph, name: &str, shape: &[usize], scale: f32| {
+            budget.tensor(name, &TensorType::real(shape))?;
             let data = (0..checked_len(shape)?).map(|_| random.real(&(-scale..scale))).collect();
             Ok::<_, Error>(graph.add_constant(name, Tensor::real(shape, data)?))
         };
@@ -131,6 +141,8 @@ impl ConvSpec {
         }
         graph.outputs.push(value);
         graph.validate()?;
+        budget.graph(&graph)?;
+        budget.run_on_cpu(&graph)?;
         Ok(graph)
     }
 }

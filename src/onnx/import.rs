@@ -312,6 +312,7 @@ fn refuse(graph: &GraphProto<'_>) -> Result<()> {
 fn initializers(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, external: &External) -> Result<()> {
     for initializer in &model.initializers {
         let tensor = data::tensor(initializer, external)?;
+        graph.constants.given += tensor.shape().iter().product::<usize>();
         let id = graph.add_constant(initializer.name, tensor);
         graph.values[id.0].element_type = Some(initializer.data_type);
         if names.insert(initializer.name.to_string(), id).is_some() {

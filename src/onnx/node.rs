@@ -5,14 +5,12 @@ use super::external::External;
 use super::proto::{Attribute, NodeProto};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, OpResult, Problem};
+use crate::passes::fold_constants;
 use crate::tensor::{Kind, Tensor, TensorType, array, checked_len, row_major_slice};
 use std::collections::HashMap;
 
 /// Values by their ONNX name.
 pub(super) type Names = HashMap<String, ValueId>;
-
-/// Elements that a tensor computed while a model is loaded may have: what a small file can make the host allocate.
-const MOST_ELEMENTS: usize = 1 << 28;
 
 /// One ONNX node while it is read. Every attribute must be read by somebody: one that is not is an error.
 pub struct OnnxNode<'a> {
@@ -231,12 +229,9 @@ impl<'a> OnnxNode<'a> {
         self.attribute(name);
     }
 
-    /// Refuses a shape with more elements than a load may compute.
-    pub(crate) fn budget(&self, shape: &[usize]) -> OpResult<()> {
-        if checked_len(shape)? > MOST_ELEMENTS {
-            return Err(Problem::Unsupported(format!("a constant of more than {MOST_ELEMENTS} elements")));
-        }
-        Ok(())
+    /// Refuses a constant of this shape where the file is too small for it.
+    pub(crate) fn budget(&mut self, shape: &[usize]) -> OpResult<()> {
+        Ok(self.graph.constants.compute(checked_len(shape)?)?)
     }
 
     /// `value` with sizes of 1 behind its own, so that its first dimension lines up with dimension `axis` of `with`.
@@ -299,6 +294,9 @@ impl<'a> OnnxNode<'a> {
     /// Defines one of the node's outputs by its content.
     pub(crate) fn define_constant(&mut self, slot: usize, tensor: Tensor) -> OpResult<()> {
         let output = self.output_name(slot)?;
+        if self.op_type() == "Constant" {
+            self.graph.constants.given += tensor.shape().iter().product::<usize>();
+        }
         let id = self.graph.add_constant(output.clone(), tensor);
         let stored = self.proto.attributes.iter().find_map(|attribute| match &attribute.value {
             Attribute::Tensor(stored) => Some(stored.data_type),
@@ -323,11 +321,16 @@ impl<'a> OnnxNode<'a> {
         }
         let types = inputs.iter().map(|input| input.map(|id| &self.graph.value(id).ty)).collect::<Vec<_>>();
         let ty = op.infer(&types)?.remove(0);
-        checked_len(&ty.shape)?;
-        let constant = match ty.shape.contains(&0) {
+        let elements = checked_len(&ty.shape)?;
+        let foldable = fold_constants::is_constant(self.graph, &inputs);
+        let constant = match elements {
             // There is nothing to compute.
-            true => Some(empty(&ty)?),
-            false => crate::passes::fold_constants::value_of(self.graph, &op, &inputs)?,
+            0 => Some(empty(&ty)?),
+            // Too much to compute now is left to the run, and to what it may take.
+            _ if foldable && self.graph.constants.compute(elements).is_ok() => {
+                Some(fold_constants::value_of(self.graph, &op, &inputs)?)
+            }
+            _ => None,
         };
         let id = self.graph.add_value(output, ty, constant.map(std::sync::Arc::new));
         let name = if self.emitted == 0 { self.name.to_string() } else { format!("{}#{}", self.name, self.emitted) };

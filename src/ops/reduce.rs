@@ -163,9 +163,14 @@ pub(super) fn rows(node: &mut OnnxNode<'_>, as_input_since: i64) -> OpResult<Row
 /// What becomes one number.
 type Row<'a, T> = Copied<Take<StepBy<Iter<'a, T>>>>;
 
+/// In f64, rounded once: of a megapixel's f32 sum few bits would be right.
+fn sum<T: Real>(values: Row<'_, T>) -> T {
+    T::of(values.map(Real::f64).sum())
+}
+
 fn mean<T: Real>(values: Row<'_, T>) -> T {
-    let count = T::of(values.len() as f64);
-    values.sum::<T>() / count
+    let count = values.len() as f64;
+    T::of(values.map(Real::f64).sum::<f64>() / count)
 }
 
 fn largest<T: Real>(values: Row<'_, T>) -> T {
@@ -255,7 +260,7 @@ impl Operator for Reduce {
         };
         Ok(vec![Tensor::Real(match self.kind {
             ReduceKind::Mean => self.apply(input, mean)?,
-            ReduceKind::Sum => self.apply(input, |row| row.sum())?,
+            ReduceKind::Sum => self.apply(input, sum)?,
             ReduceKind::Max => self.apply(input, largest)?,
             ReduceKind::Min => self.apply(input, smallest)?,
             ReduceKind::Product => self.apply(input, |row| row.fold(T::one(), |product, x| product * x))?,
@@ -320,8 +325,16 @@ impl Operator for Reduce {
 #[cfg(test)]
 mod tests {
     use crate::onnx::{AttributeValue, Model, ModelBuilder};
+    use crate::ops::{Operator, Reduce, ReduceKind};
     use crate::tensor::{Tensor, TensorType};
     use ndarray::IxDyn;
+
+    #[test]
+    fn a_mean_of_a_megapixel_is_right_to_the_last_bit() {
+        let pixels = Tensor::real(&[1 << 20], vec![1000.1f32; 1 << 20]).unwrap();
+        let mean = Reduce { kind: ReduceKind::Mean, axes: 0..1 }.reference(&[Some(&pixels)]).unwrap().remove(0);
+        assert_eq!(mean, Tensor::real(&[1], vec![1000.1]).unwrap());
+    }
 
     #[test]
     fn no_integers_have_a_sum_and_a_product() {

@@ -63,13 +63,15 @@ fn by_scales(node: &mut OnnxNode<'_>, shape: &[usize]) -> OpResult<Vec<Resample>
     let scales = if node.opset() < 9 { node.floats("scales")? } else { node.constant_reals(1)? };
     let scales = scales.filter(|scales| scales.len() == shape.len());
     let Some(scales) = scales else { return invalid("there is not one scale for each dimension") };
-    let interpolation = match node.string("mode", "nearest")?.as_str() {
-        "nearest" => Interpolation::Nearest(Rounding::Floor),
-        "linear" | "bilinear" => Interpolation::Linear,
+    // Opset 10's own test of the nearest pixel rounds up where the image shrinks; ONNX says nothing else of it.
+    let interpolation: fn(f32) -> Interpolation = match node.string("mode", "nearest")?.as_str() {
+        "nearest" => |scale| Interpolation::Nearest(if scale < 1.0 { Rounding::Ceil } else { Rounding::Floor }),
+        "linear" | "bilinear" => |_| Interpolation::Linear,
         other => return invalid(format!("mode '{other}'")),
     };
     let step = |axis: usize| {
         let (size, scale) = scaled(shape[axis], scales[axis])?;
+        let interpolation = interpolation(scales[axis]);
         let (coordinates, antialias, exclude_outside) = (Coordinates::Asymmetric, false, false);
         Ok(Resample { axis, size, scale, coordinates, interpolation, antialias, exclude_outside })
     };
@@ -149,5 +151,25 @@ fn targets(node: &mut OnnxNode<'_>, shape: &[usize]) -> OpResult<Vec<Target>> {
             Ok(shape.iter().map(|&old| ((one * old as f64 + 0.5).floor() as usize, one)).collect())
         }
         _ => invalid("either scales or sizes must be given, one for each axis"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::{Model, ModelBuilder};
+    use crate::tensor::Tensor;
+
+    /// ONNX's own test of opset 10, `resize_downsample_nearest`.
+    #[test]
+    fn before_opset_11_the_nearest_pixel_is_the_next_one_where_the_image_shrinks() {
+        let mut model = ModelBuilder::new(10);
+        model
+            .initializer("x", &Tensor::real(&[1, 1, 2, 4], (1..9).map(|i| i as f32).collect()).unwrap())
+            .initializer("scales", &Tensor::real(&[4], vec![1.0, 1.0, 0.6, 0.6]).unwrap())
+            .node("Resize", "resize", &["x", "scales"], &["y"], &[])
+            .output("y", None);
+        let graph = Model::from_bytes("resize", model.to_bytes()).unwrap().graph(&Default::default()).unwrap();
+        let y = graph.value(graph.outputs[0]).constant.clone();
+        assert_eq!(y.as_deref(), Some(&Tensor::real(&[1, 1, 1, 2], vec![1.0, 3.0]).unwrap()));
     }
 }

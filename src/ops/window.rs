@@ -70,14 +70,14 @@ impl Window {
 
     /// Positions of the window that lie within the padded image.
     pub fn output_size(&self, input: [usize; 2]) -> OpResult<[usize; 2]> {
-        self.positions(input, |room, stride| room / stride)
+        self.positions(input, |room, stride| room.div_euclid(stride))
     }
 
     /// The same, where a last position that hangs over the end counts too, unless it would start in the padding
     /// (`ceil_mode`).
     pub fn output_size_ceil(&self, input: [usize; 2]) -> OpResult<[usize; 2]> {
         let starts = [input[0] + self.pads.top, input[1] + self.pads.left];
-        let mut size = self.positions(input, usize::div_ceil)?;
+        let mut size = self.positions(input, |room, stride| -(-room).div_euclid(stride))?;
         for axis in 0..2 {
             if (size[axis] - 1) * self.stride[axis] >= starts[axis] && size[axis] > 1 {
                 size[axis] -= 1;
@@ -86,13 +86,20 @@ impl Window {
         Ok(size)
     }
 
-    fn positions(&self, input: [usize; 2], steps: impl Fn(usize, usize) -> usize) -> OpResult<[usize; 2]> {
+    /// Steps from the first position, of so much room and at such a stride; there is none where they are negative.
+    fn positions(&self, input: [usize; 2], steps: impl Fn(i64, i64) -> i64) -> OpResult<[usize; 2]> {
         let (padded, extent) = (self.padded(input), self.extent());
-        if (0..2).any(|axis| padded[axis] < extent[axis]) {
-            let [kernel, image] = [extent, padded].map(|[h, w]| format!("{h}x{w}"));
-            return invalid(format!("the kernel spans {kernel} pixels, more than the padded image's {image}"));
+        let positions = |axis: usize| {
+            let [padded, extent, stride] = [padded, extent, self.stride].map(|sizes| sizes[axis] as i64);
+            usize::try_from(steps(padded - extent, stride) + 1).ok().filter(|&count| count > 0 && padded > 0)
+        };
+        match [positions(0), positions(1)] {
+            [Some(down), Some(across)] => Ok([down, across]),
+            _ => {
+                let [kernel, image] = [extent, padded].map(|[h, w]| format!("{h}x{w}"));
+                invalid(format!("the kernel spans {kernel} pixels, more than the padded image's {image}"))
+            }
         }
-        Ok([0, 1].map(|axis| steps(padded[axis] - extent[axis], self.stride[axis]) + 1))
     }
 
     /// Loop iterations of one walk over the taps, each of which costs `inner` more, as a driver that limits them may count:
@@ -257,6 +264,14 @@ pub(super) fn within(name: &str, value: i64, least: i64) -> OpResult<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_larger_than_the_image_has_a_position_where_the_last_one_may_hang_over() {
+        let window = |stride| Window { kernel: [3, 3], stride: [stride; 2], ..Window::pointwise() };
+        assert!(window(2).output_size([2, 2]).is_err());
+        assert_eq!(window(2).output_size_ceil([2, 2]).unwrap(), [1, 1]);
+        assert!(window(1).output_size_ceil([2, 2]).is_err() && window(4).output_size_ceil([0, 2]).is_err());
+    }
 
     #[test]
     fn same_padding_yields_the_ceiling_of_input_by_stride_for_every_small_window() {

@@ -4,16 +4,18 @@ use crate::graph::{Graph, ValueId};
 use crate::ops::{Op, OpResult};
 use crate::tensor::Tensor;
 
-/// The result of an operation on constants, computed in f64 and rounded once; nothing where an input is not constant.
-pub fn value_of(graph: &Graph, op: &Op, inputs: &[Option<ValueId>]) -> OpResult<Option<Tensor>> {
-    let constants: Option<Vec<_>> = inputs
-        .iter()
-        .map(|input| input.map(|id| graph.value(id).constant.as_deref()).map_or(Some(None), |c| c.map(Some)))
-        .collect();
-    let Some(constants) = constants.filter(|constants| !constants.is_empty()) else { return Ok(None) };
-    let wide: Vec<Option<Tensor<f64>>> = constants.iter().map(|constant| constant.map(Tensor::cast)).collect();
-    let outputs = op.reference(&wide.iter().map(Option::as_ref).collect::<Vec<_>>())?;
-    Ok(outputs.into_iter().next().map(|tensor| tensor.cast()))
+/// Whether an operation has inputs, and each of them is a constant.
+pub fn is_constant(graph: &Graph, inputs: &[Option<ValueId>]) -> bool {
+    let mut present = inputs.iter().flatten();
+    !inputs.is_empty() && present.all(|&id| graph.value(id).constant.is_some())
+}
+
+/// The result of an operation on constants, computed in f64 and rounded once.
+pub fn value_of(graph: &Graph, op: &Op, inputs: &[Option<ValueId>]) -> OpResult<Tensor> {
+    let wide = |id: ValueId| graph.value(id).constant.as_deref().map(Tensor::cast);
+    let wide: Vec<Option<Tensor<f64>>> = inputs.iter().map(|input| input.and_then(wide)).collect();
+    let mut outputs = op.reference(&wide.iter().map(Option::as_ref).collect::<Vec<_>>())?;
+    Ok(outputs.swap_remove(0).cast())
 }
 
 /// Drops the nodes whose results are all constants, and what nothing reads.

@@ -13,6 +13,19 @@ fn bench<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn a_convolution_beyond_a_budget_is_exit_code_6_before_anything_is_allocated() {
+    for (spec, budget) in [
+        ("1x8x99999999x99999999,8x3x3", &["--max-memory", "64MiB"][..]),
+        ("1x99999999x9x9,99999999x3x3", &[]),
+        ("1x8x32x32,8x3x3", &["--max-flops", "1"]),
+        ("1x8x32x32,8x3x3", &["--max-memory", "1KiB"]),
+    ] {
+        let ran = reluctor(&[&["bench", "--conv", spec, "--device", "cpu"], budget, &SHORT].concat());
+        assert_eq!(ran.status.code(), Some(6), "{spec}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+}
+
+#[test]
 fn a_threshold_that_does_not_hold_is_exit_code_1_and_one_on_nothing_a_usage_error() {
     let code = |assertion| reluctor(&bench(&["--assert", assertion])).status.code();
     assert_eq!(code("total.median<1000s"), Some(0));

@@ -123,7 +123,7 @@ impl PoolAttributes {
     /// start in the end padding is ignored.
     fn positions(&self, input: usize, axis: usize) -> usize {
         let [begin, end] = [self.pads[axis], self.pads[axis + 2]];
-        let room = (input + begin + end - (self.kernel_shape[axis] - 1) * self.dilations[axis] - 1) as f64;
+        let room = (input + begin + end) as f64 - ((self.kernel_shape[axis] - 1) * self.dilations[axis] + 1) as f64;
         let steps = room / self.strides[axis] as f64;
         let positions = if self.ceil_mode { steps.ceil() as usize + 1 } else { steps.floor() as usize + 1 };
         let dropped = self.ceil_mode && (positions - 1) * self.strides[axis] >= input + begin;

@@ -138,10 +138,10 @@ impl BenchArgs {
     /// Networks with concrete shapes, each with one batch of its inputs: what is given, else made up.
     fn subjects(&self) -> Result<Vec<Subject>> {
         if let Some(suite) = self.suite.as_deref().and_then(suite) {
-            return suite.specs().iter().map(|spec| conv_subject(&spec.parse()?)).collect();
+            return suite.specs().iter().map(|spec| self.convolution(&spec.parse()?)).collect();
         }
         Ok(vec![match &self.conv {
-            Some(spec) => conv_subject(&spec.parse()?)?,
+            Some(spec) => self.convolution(&spec.parse()?)?,
             None => self.network(&self.model.open()?, self.model.bindings(), self.model.batch())?,
         }])
     }
@@ -152,10 +152,16 @@ impl BenchArgs {
         Subject::new(model.graph(&bindings)?, batches.inputs(0, &feed))
     }
 
+    fn convolution(&self, spec: &ConvSpec) -> Result<Subject> {
+        let graph = spec.graph_within(&self.model.bindings().budget)?;
+        let inputs = wave_inputs(&graph)?;
+        Subject::new(graph, inputs)
+    }
+
     /// The subject at one size of a sweep.
     fn sized(&self, axis: Axis, size: usize) -> Result<Subject> {
         if let Some(spec) = &self.conv {
-            return conv_subject(&spec.parse::<ConvSpec>()?.with(axis, size));
+            return self.convolution(&spec.parse::<ConvSpec>()?.with(axis, size));
         }
         let (model, mut bindings) = (self.model.open()?, self.model.bindings());
         match axis {
@@ -223,12 +229,6 @@ impl BenchArgs {
         }
         Ok(if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-fn conv_subject(spec: &ConvSpec) -> Result<Subject> {
-    let graph = spec.graph()?;
-    let inputs = wave_inputs(&graph)?;
-    Subject::new(graph, inputs)
 }
 
 /// Numbers between -1 and 1 without a period that a window could meet.

@@ -2,7 +2,7 @@
 
 use super::bytes::{field, function, input, int, model, node, output, tensor, varint};
 use super::{Case, good};
-use reluctor::onnx::{ModelBuilder, operators};
+use reluctor::onnx::{AttributeValue, ModelBuilder, operators};
 use reluctor::tensor::{Tensor, TensorType};
 
 pub fn cases() -> Vec<Case> {
@@ -174,5 +174,22 @@ pub fn budgets() -> Vec<Case> {
         run(&["--max-nodes", "0"]).refused(6, "graph 'graph'"),
         run(&["--max-nodes=-1"]).refused(2, "max-nodes"),
         run(&["--max-memory", "much"]).refused(2, "max-memory"),
+        Case::model("a constant doubled forty times", doubled(40)).with(&["--max-memory", "64MiB"]).refused(6, "'a"),
+        Case::model("a constant doubled eighty times", doubled(80)).refused(4, "memory can hold"),
     ]
+}
+
+/// A constant joined to itself again and again, before it meets the input.
+fn doubled(times: usize) -> Vec<u8> {
+    let mut model = ModelBuilder::new(17);
+    model
+        .input("x", &TensorType::real([1]))
+        .initializer("a0", &Tensor::real(&[18], vec![1.0; 18]).unwrap())
+        .output("y", None);
+    for at in 0..times {
+        let [from, to] = [at, at + 1].map(|at| format!("a{at}"));
+        model.node("Concat", &to, &[&from, &from], &[&to], &[("axis", AttributeValue::Int(0))]);
+    }
+    model.node("Add", "add", &["x", &format!("a{times}")], &["y"], &[]);
+    model.to_bytes()
 }
