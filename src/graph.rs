@@ -65,35 +65,59 @@ pub struct Graph {
     pub constants: Constants,
 }
 
-/// Elements that a file gives, and those of tensors that are computed from them while it is read: few bytes can ask for many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Elements that a file gives, and those of tensors that it has made or computed while it is read: few bytes can ask for many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Constants {
     /// Of tensors in the file.
     pub given: usize,
-    /// Of tensors computed so far.
-    pub computed: usize,
+    /// Of tensors that nodes state by a shape, or a range.
+    made: usize,
+    /// Of tensors computed from others.
+    computed: usize,
+    /// Bytes of memory that all that is not given may take.
+    pub memory: u64,
+}
+
+impl Default for Constants {
+    fn default() -> Self {
+        Constants { given: 0, made: 0, computed: 0, memory: u64::MAX }
+    }
 }
 
 impl Constants {
-    /// What may be computed by now. Weights of 8 bits are expanded, turned and cut, and small files hold anchors.
-    fn most(&self) -> usize {
-        const OF_EACH_GIVEN: usize = 16;
-        const AT_LEAST: usize = 4 << 20;
-        self.given.saturating_mul(OF_EACH_GIVEN).saturating_add(AT_LEAST)
-    }
-
-    /// Counts so many elements that are to be computed, where that is not too much.
+    /// Counts elements that are to be made, where there are not too many: a gibibyte of f32, which the weights of large networks
+    /// are where their file says no more of them than that they are equal.
     ///
     /// # Errors
     /// [`Error::Budget`] with both numbers.
-    pub fn compute(&mut self, elements: usize) -> Result<()> {
-        let (needed, budget) = (self.computed.saturating_add(elements), self.most());
+    pub fn make(&mut self, elements: usize) -> Result<()> {
+        const MOST: usize = 1 << 28;
+        let needed = self.made.saturating_add(elements);
+        let budget = MOST.min(self.most_in_memory());
         if needed > budget {
-            let what = "what the model computes of its constants".to_string();
+            let what = "what the model states by its shape".to_string();
             return Err(Error::Budget { what, needed: needed as u64, budget: budget as u64, unit: "elements" });
         }
-        self.computed = needed;
+        self.made = needed;
         Ok(())
+    }
+
+    /// Counts elements that are to be computed, and says whether that is not too much. Weights of 8 bits are expanded, turned and
+    /// cut; small files hold anchors.
+    pub fn compute(&mut self, elements: usize) -> bool {
+        const OF_EACH_GIVEN: usize = 16;
+        const AT_LEAST: usize = 4 << 20;
+        let most = self.given.saturating_mul(OF_EACH_GIVEN).saturating_add(self.made).saturating_add(AT_LEAST);
+        let needed = self.computed.saturating_add(elements);
+        let fits = needed <= most.min(self.most_in_memory());
+        if fits {
+            self.computed = needed;
+        }
+        fits
+    }
+
+    fn most_in_memory(&self) -> usize {
+        usize::try_from(self.memory / size_of::<f32>() as u64).unwrap_or(usize::MAX)
     }
 }
 

@@ -185,6 +185,7 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     declared_once(&model.graph)?;
     bindings.budget.nodes(model.graph.name, model.graph.nodes.len())?;
     let mut graph = Graph::default();
+    graph.constants.memory = bindings.budget.memory;
     let mut names = Names::default();
     initializers(&mut graph, &mut names, &model.graph, external)?;
     inputs(&mut graph, &mut names, &model.graph, bindings)?;

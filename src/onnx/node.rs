@@ -229,9 +229,9 @@ impl<'a> OnnxNode<'a> {
         self.attribute(name);
     }
 
-    /// Refuses a constant of this shape where the file is too small for it.
+    /// Refuses a constant of this shape where all that are made of nothing become too many.
     pub(crate) fn budget(&mut self, shape: &[usize]) -> OpResult<()> {
-        Ok(self.graph.constants.compute(checked_len(shape)?)?)
+        Ok(self.graph.constants.make(checked_len(shape)?)?)
     }
 
     /// `value` with sizes of 1 behind its own, so that its first dimension lines up with dimension `axis` of `with`.
@@ -327,7 +327,7 @@ impl<'a> OnnxNode<'a> {
             // There is nothing to compute.
             0 => Some(empty(&ty)?),
             // Too much to compute now is left to the run, and to what it may take.
-            _ if foldable && self.graph.constants.compute(elements).is_ok() => {
+            _ if foldable && self.graph.constants.compute(elements) => {
                 Some(fold_constants::value_of(self.graph, &op, &inputs)?)
             }
             _ => None,

@@ -175,8 +175,28 @@ pub fn budgets() -> Vec<Case> {
         run(&["--max-nodes=-1"]).refused(2, "max-nodes"),
         run(&["--max-memory", "much"]).refused(2, "max-memory"),
         Case::model("a constant doubled forty times", doubled(40)).with(&["--max-memory", "64MiB"]).refused(6, "'a"),
+        Case::model("five million equal numbers", filled(5_000_000)).gives_any(),
+        Case::model("five million equal numbers in a mebibyte", filled(5_000_000))
+            .with(&["--max-memory", "1MiB"])
+            .refused(6, "by its shape"),
+        Case::model("2^29 equal numbers", filled(1 << 29)).refused(6, "by its shape"),
         Case::model("a constant doubled eighty times", doubled(80)).refused(4, "memory can hold"),
     ]
+}
+
+/// The first of so many equal numbers, and the input.
+fn filled(count: i64) -> Vec<u8> {
+    let mut model = ModelBuilder::new(17);
+    let first = [("axis", AttributeValue::Int(0))];
+    model
+        .input("x", &TensorType::real([1]))
+        .initializer("count", &Tensor::ints(vec![count]))
+        .initializer("zero", &Tensor::ints(vec![0]))
+        .node("ConstantOfShape", "fill", &["count"], &["filled"], &[])
+        .node("Gather", "first", &["filled", "zero"], &["one"], &first)
+        .node("Add", "add", &["x", "one"], &["y"], &[])
+        .output("y", None);
+    model.to_bytes()
 }
 
 /// A constant joined to itself again and again, before it meets the input.
