@@ -6,7 +6,7 @@ use crate::device::{gpu, run};
 use crate::shapes::window;
 use reluctor::cpu;
 use reluctor::ops::*;
-use reluctor::tensor::Tensor;
+use reluctor::tensor::{Kind, Tensor};
 
 #[test]
 fn a_maximum_or_minimum_of_a_nan_is_one() {
@@ -40,4 +40,17 @@ fn a_maximum_or_minimum_of_a_nan_is_one() {
         assert!(places(expected).iter().any(|&nan| nan), "{name} shows nothing");
         assert_eq!(places(got), places(expected), "{name}");
     }
+}
+
+#[test]
+fn a_nan_is_true() {
+    let mut build = Build::new(2);
+    let x = build.input(&[2, 3]);
+    let truth = build.node("truth", Cast { to: Kind::Bool }, &[Some(x)]);
+    let number = build.node("number", Cast { to: Kind::Real }, &[Some(truth)]);
+    let mut case = build.done(&[number]);
+    case.inputs[0].1 = Tensor::real(&[2, 3], vec![0.0, f32::NAN, 1.0, -0.0, f32::INFINITY, -2.5]).unwrap();
+    let expected = Tensor::real(&[2, 3], vec![0.0, 1.0, 1.0, 0.0, 1.0, 1.0]).unwrap();
+    assert_eq!(run(gpu(), &planned(&case), &case.fed())[0].1, expected);
+    assert_eq!(cpu::Session::<f32>::new(&case.graph).run(&case.fed()).unwrap()[0].1, expected);
 }
