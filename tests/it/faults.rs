@@ -31,7 +31,7 @@ const IN_CONVOLUTIONS: [Injected; 16] = [
 
 const BY_FOUR: [Injected; 6] = [
     ("tile", "weights[weight_at + 8u]", "weights[weight_at + 4u]"),
-    ("residual", "residual[select(0u, at, has)]", "residual[select(0u, max(at, 1u) - 1u, has)]"),
+    ("residual", "select(0u, min(at, places() - 1u), has)", "select(0u, max(at, 1u) - 1u, has)"),
     ("slope", "return slopes_of(block);", "return slopes_of(block).yzxw;"),
     ("tile_max", "(values > state)", "(values < state)"),
     ("tile_mean", "state / f32(taken)", "state / f32(taken + 1u)"),
