@@ -355,6 +355,7 @@ mod tests {
         assert_eq!(name(256, 28, &software), "conv_winograd strip_of_tiles_4x32");
         assert!(name(32, 112, &software).starts_with("conv_subgroup"), "the transforms cost more than the products");
         assert!(name(512, 7, &software).starts_with("conv_subgroup"), "too few tiles for a strip");
+        assert!(name(64, 26, &software).starts_with("conv_subgroup"), "less to gain than there is to compile");
         assert!(name(256, 28, &Limits::default()).starts_with("conv_gemm"), "not measured");
         let forced = Limits { conv_kernel: Some("conv_winograd".into()), ..Limits::default() };
         assert!(name(256, 28, &forced).starts_with("conv_winograd conv_gemm"));
