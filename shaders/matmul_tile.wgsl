@@ -35,7 +35,8 @@ fn columns_at(block: u32) -> u32 {
 
 // What four k add to the sums of four columns.
 fn products(a: vec4<f32>, at: u32) -> vec4<f32> {
-    return a.x * from_memory(input_b[at]) + a.y * from_memory(input_b[at + 8u]) + a.z * from_memory(input_b[at + 16u]) + a.w * from_memory(input_b[at + 24u]);
+    return a.x * from_memory(input_b[at]) + a.y * from_memory(input_b[at + 8u])
+        + a.z * from_memory(input_b[at + 16u]) + a.w * from_memory(input_b[at + 24u]);
 }
 
 fn store_row(sums: vec4<f32>, row: u32, block: u32) {

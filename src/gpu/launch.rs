@@ -76,8 +76,8 @@ fn launch(
 /// What wgpu would only report when the dispatch is recorded, without its name.
 fn valid(gpu: &Gpu, step: &Step, dispatch: &Dispatch) -> Result<()> {
     let name = escape(&step.name);
-    let written = [Some(dispatch.output), dispatch.scratch].into_iter().flatten();
-    if written.into_iter().any(|written| dispatch.views().filter(|view| view.buffer == written.buffer).count() > 1) {
+    let mut written = [Some(dispatch.output), dispatch.scratch].into_iter().flatten();
+    if written.any(|written| dispatch.views().filter(|view| view.buffer == written.buffer).count() > 1) {
         return Err(Error::Internal(format!("'{name}': {} reads the buffer it writes", dispatch.variant)));
     }
     let (needed, limit) = (dispatch.groups.into_iter().max(), gpu.device.limits().max_compute_workgroups_per_dimension);

@@ -18,6 +18,7 @@ pub(super) fn padded_row(shape: &ConvShape) -> usize {
 }
 
 /// What a kernel reads and writes beside its weights, and the parts of its epilogue.
+#[derive(Clone)]
 pub(super) struct Bound {
     pub(super) parts: Vec<Part>,
     pub(super) output: View,

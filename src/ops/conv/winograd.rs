@@ -11,6 +11,7 @@ mod transform;
 pub use steps::{WINOGRAD_RESULTS, WINOGRAD_TILES};
 pub use strips::CONV_WINOGRAD;
 
+use super::by_four::Bound;
 use super::choice::{Candidate, Pooling, Problem};
 use super::{ConvShape, gemm, subgroup};
 use crate::kernels::Part;
@@ -31,6 +32,16 @@ const POINTS: usize = 36;
 /// How a tile's results are stored.
 const EACH: Part = part!("shared", "winograd_each");
 const POOLED: Part = part!("shared", "winograd_pooled");
+
+/// The parts and bindings of the results: one pipeline runs with and without a residual, pooled in place without.
+fn of_results(bound: &Bound, pooling: Pooling) -> Bound {
+    let (mut bound, store) = match pooling {
+        Pooling::Behind => (bound.with_any_residual(), EACH),
+        Pooling::InPlace => (bound.clone(), POOLED),
+    };
+    bound.parts.push(store);
+    bound
+}
 
 /// Every epilogue, each with these parts; pooled in place, those of nearly all networks.
 fn combinations(with: &[Part]) -> Vec<Vec<Part>> {

@@ -4,7 +4,7 @@
 use super::super::by_four::{self, Bound};
 use super::super::choice::Pooling;
 use super::super::{ConvParams, ConvShape, gemm};
-use super::{EACH, POINTS, POOLED, products, tiles, transformed};
+use super::{POINTS, of_results, products, tiles, transformed};
 use crate::bound::Summation;
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
@@ -56,10 +56,7 @@ pub(super) fn lower(
         let per_channel = node.constant_buffer("bias, slope", per_channel)?;
         let transformed = node.scratch("transformed tiles", of_chunk.in_c * chunk)?;
         let multiplied = node.scratch("products", of_chunk.out_c * chunk)?;
-        let any = (pooling == Pooling::Behind).then(|| bound.with_any_residual());
-        let bound = any.as_ref().unwrap_or(bound);
-        let store = if pooling == Pooling::InPlace { POOLED } else { EACH };
-        let parts = [&bound.parts[..], &[store]].concat();
+        let bound = of_results(bound, pooling);
         let mut inputs = bound.inputs(per_channel);
         inputs[0] = multiplied;
         let padded = shape.out_c.next_multiple_of(CHANNELS);
@@ -82,7 +79,7 @@ pub(super) fn lower(
             gemm::multiply(node, &products(shape, count, PADDED), tiling, packed, &between)?;
             let params = ConvParams { in_c: (of_chunk.out_c / POINTS) as u32, ..of_these(shape) };
             let invocations = count * shape.out_c.div_ceil(CHANNELS);
-            node.dispatch(&WINOGRAD_RESULTS, parts.clone(), invocations as u32, params, bound.output, &inputs)?;
+            node.dispatch(&WINOGRAD_RESULTS, bound.parts.clone(), invocations as u32, params, bound.output, &inputs)?;
         }
         Ok(())
     })
