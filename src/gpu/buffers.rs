@@ -90,8 +90,12 @@ fn allocate(gpu: &Gpu, Buffer { label, bytes, contents }: &Buffer) -> Result<Slo
         return Err(Error::Internal(format!("buffer '{label}' of {bytes} bytes is to hold {held}")));
     }
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    let size = bytes.checked_next_multiple_of(SMALLEST).unwrap_or(u64::MAX).max(SMALLEST);
-    Ok(Slot { buffer: create(gpu, &label, size, usage)?, label, scratch: contents.is_none() })
+    Ok(Slot { buffer: create(gpu, &label, padded(*bytes), usage)?, label, scratch: contents.is_none() })
+}
+
+/// How large a buffer is that holds so many bytes.
+pub(super) fn padded(bytes: u64) -> u64 {
+    bytes.checked_next_multiple_of(SMALLEST).unwrap_or(u64::MAX).max(SMALLEST)
 }
 
 /// A new buffer of `size` bytes, or an error that names it.

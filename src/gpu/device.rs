@@ -268,6 +268,12 @@ impl Gpu {
         }
     }
 
+    /// Whether the device finishes `submission` within this time.
+    pub(super) fn answers_within(&self, submission: &wgpu::SubmissionIndex, time: Duration) -> bool {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(time) };
+        matches!(self.poll(wait), Some(Ok(_)))
+    }
+
     /// Polls; none where the driver failed. wgpu 30 panics in `poll` where the driver answers "device lost" or "out of
     /// memory". It has released its locks and recorded the loss by then, so catching that leaves nothing half done.
     fn poll(&self, kind: wgpu::PollType) -> Option<Result<wgpu::PollStatus, wgpu::PollError>> {

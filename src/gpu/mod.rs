@@ -17,6 +17,7 @@ mod pipelines;
 mod readback;
 mod session;
 mod timing;
+mod warm_up;
 
 pub use adapter::{AdapterFeatures, AdapterKind, AdapterLimits, AdapterReport, Feature, adapters};
 pub use choice::Choice;

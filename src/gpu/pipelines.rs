@@ -3,12 +3,14 @@
 use super::Gpu;
 use super::faults::lock;
 use super::pipeline_cache::PipelineCache;
+use super::warm_up::warm_up;
 use crate::error::Result;
 use crate::kernels::{Memory, Variant};
 use crate::plan::{Dispatch, SCRATCH};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Instant;
 
 /// A compiled variant and the layout of its bindings.
 #[derive(Debug, Clone)]
@@ -44,7 +46,7 @@ impl Pipelines {
         Ok(pipeline)
     }
 
-    /// Compiles what these dispatches need and nobody has compiled yet, on all threads.
+    /// Compiles what these dispatches need and nobody has compiled yet, on all threads, down to machine code.
     pub(super) fn compile_all<'a>(&self, gpu: &Gpu, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<()> {
         let mut missing: HashMap<Key, &Dispatch> = HashMap::new();
         {
@@ -52,12 +54,18 @@ impl Pipelines {
             let wanted = dispatches.map(|dispatch| (key(dispatch), dispatch));
             missing.extend(wanted.filter(|(key, _)| !compiled.contains_key(key)));
         }
-        let any = !missing.is_empty();
-        missing.into_values().par_bridge().try_for_each(|dispatch| self.of(gpu, dispatch).map(drop))?;
-        if let Some(cache) = self.cache.as_ref().filter(|_| any) {
+        let compile = |dispatch| {
+            let start = Instant::now();
+            self.of(gpu, dispatch)?;
+            Ok((start.elapsed(), dispatch))
+        };
+        let mut compiled = missing.into_values().par_bridge().map(compile).collect::<Result<Vec<_>>>()?;
+        if let Some(cache) = self.cache.as_ref().filter(|_| !compiled.is_empty()) {
             cache.save();
         }
-        Ok(())
+        // What takes long to check and translate also takes long to become machine code.
+        compiled.sort_unstable_by_key(|&(took, _)| took);
+        warm_up(gpu, compiled.into_iter().map(|(_, dispatch)| dispatch).collect())
     }
 
     /// How many there are.
