@@ -3,13 +3,13 @@
 
 use super::external::External;
 use super::node::{Names, OnnxNode};
-use super::proto::{self, GraphProto, NodeProto};
+use super::proto::{self, Dim, GraphProto, NodeProto};
 use super::{Bindings, data, declared};
-use crate::error::{Error, Result, UnsupportedNode};
+use crate::error::{Error, Result, UnsupportedNode, escape};
 use crate::graph::{Graph, ValueId};
 use crate::ops::*;
 use crate::tensor::{TensorType, checked_len};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Reads one node and adds what it means to the graph.
 type Import = fn(&mut OnnxNode<'_>) -> OpResult<()>;
@@ -347,8 +347,18 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
         }
     }
     let known = |name: &String| seen.contains(name.as_str());
-    match bindings.shapes.keys().chain(bindings.constants.keys()).find(|name| !known(name)) {
-        Some(name) => Err(Error::Usage(format!("the model has no input '{}'", crate::error::escape(name)))),
+    if let Some(name) = bindings.shapes.keys().chain(bindings.constants.keys()).find(|name| !known(name)) {
+        return Err(Error::Usage(format!("the model has no input '{}'", escape(name))));
+    }
+    let dims = model.inputs.iter().filter_map(|input| input.tensor.as_ref()?.dims.as_ref()).flatten();
+    let open = dims.filter_map(|dim| if let Dim::Name(name) = *dim { Some(name) } else { None });
+    let open: BTreeSet<&str> = open.collect();
+    match bindings.dims.keys().find(|name| !open.contains(name.as_str())) {
+        Some(name) => {
+            let named: Vec<String> = open.iter().map(|name| escape(name)).collect();
+            let named = if named.is_empty() { "none".to_string() } else { named.join(", ") };
+            Err(Error::Usage(format!("the model has no dimension '{}'; it names: {named}", escape(name))))
+        }
         None => Ok(()),
     }
 }

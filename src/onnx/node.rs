@@ -7,12 +7,13 @@ use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, OpResult, Problem};
 use crate::passes::fold_constants;
 use crate::tensor::{Kind, Tensor, TensorType, array, checked_len, row_major_slice};
+use std::cell::Cell;
 use std::collections::HashMap;
 
 /// Values by their ONNX name.
 pub(super) type Names = HashMap<String, ValueId>;
 
-/// One ONNX node while it is read. Every attribute must be read by somebody: one that is not is an error.
+/// One ONNX node while it is read. Every attribute must be read by somebody, and every input looked for: others are errors.
 pub struct OnnxNode<'a> {
     graph: &'a mut Graph,
     names: &'a mut Names,
@@ -21,6 +22,8 @@ pub struct OnnxNode<'a> {
     opset: i64,
     external: &'a External,
     read: Vec<bool>,
+    /// Up to here somebody looked for inputs.
+    asked: Cell<usize>,
     emitted: usize,
 }
 
@@ -48,14 +51,19 @@ impl<'a> OnnxNode<'a> {
     ) -> Self {
         // Opset 1 let operators say which inputs they may overwrite; that never changes a result.
         let read = proto.attributes.iter().map(|attribute| attribute.name == "consumed_inputs").collect();
-        OnnxNode { graph, names, proto, name, opset, external, read, emitted: 0 }
+        OnnxNode { graph, names, proto, name, opset, external, read, asked: Cell::new(0), emitted: 0 }
     }
 
-    /// Every attribute was read and the first output is defined.
+    /// Every attribute was read, every input looked for, and the first output is defined.
     pub(super) fn finished(self) -> OpResult<()> {
         if let Some(at) = self.read.iter().position(|&read| !read) {
             let name = self.proto.attributes[at].name;
             return Err(Problem::Unsupported(format!("attribute '{name}' is not known in opset {}", self.opset)));
+        }
+        let inputs = &self.proto.inputs;
+        if let Some(at) = (self.asked.get()..inputs.len()).find(|&at| !inputs[at].is_empty()) {
+            let known = self.asked.get();
+            return Err(Problem::Invalid(format!("has an input {at}, where it takes {known}")));
         }
         match self.proto.outputs.first() {
             Some(output) if self.names.contains_key(*output) || output.is_empty() => Ok(()),
@@ -127,6 +135,7 @@ impl<'a> OnnxNode<'a> {
 
     /// How many inputs are given, absent ones in between included.
     pub fn input_count(&self) -> usize {
+        self.asked.set(self.proto.inputs.len());
         self.proto.inputs.len()
     }
 
@@ -136,6 +145,7 @@ impl<'a> OnnxNode<'a> {
     }
 
     fn present(&self, slot: usize) -> Option<ValueId> {
+        self.asked.set(self.asked.get().max(slot + 1));
         self.proto.inputs.get(slot).and_then(|name| self.names.get(*name)).copied()
     }
 

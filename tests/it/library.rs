@@ -94,6 +94,16 @@ fn a_plan_is_kept_until_others_were_used_more_recently() {
 }
 
 #[test]
+fn a_dimension_that_the_model_does_not_name_is_refused() {
+    let bindings = Bindings { dims: [("height".to_string(), 9)].into(), ..Bindings::default() };
+    let error = any_size().graph(&bindings).unwrap_err();
+    assert!(matches!(error, Error::Usage(_)), "{error}");
+    let shapes = [("x".to_string(), vec![1, 3, 9, 7])].into();
+    let error = any_size().graph(&Bindings { shapes, ..bindings }).unwrap_err();
+    assert_eq!(error.to_string(), "the model has no dimension 'height'; it names: none");
+}
+
+#[test]
 fn a_model_without_open_dimensions_is_planned_when_the_session_is_made() {
     let bindings = Bindings { batch: Some(2), shapes: [("x".into(), vec![2, 3, 8, 8])].into(), ..Bindings::default() };
     let session = any_size().session(&Options { bindings, ..Options::on(Choice::Cpu) }).unwrap();

@@ -231,6 +231,9 @@ fn activations() -> Vec<Case> {
         with("LeakyRelu", "alpha NaN", nan).may(4),
         with("ThresholdedRelu", "alpha NaN", nan).may(4),
         with("HardSigmoid", "alpha infinite", inf).may(4),
+        Case::node("Relu", "a second input", &[reals(&[4]), reals(&[4])], &[]).refused(4, "an input 1"),
+        Case::node("Clip", "a fourth input", &[reals(&[4]), reals(&[]), reals(&[]), reals(&[])], &[])
+            .refused(4, "an input 3"),
     ]
 }
 
