@@ -2,8 +2,9 @@
 // it takes the pixels under them to points, multiplies these by the points of 32 filters at a time, whose weights go round by
 // broadcast as in conv_subgroup, and takes the products to results. In between they lie in scratch memory, for each workgroup
 // points [6 * 6][ic / 4][tile][4], then products [6 * 6][oc / 4][tile][4]: no invocation reads what another one wrote.
-// ic_begin is the number of workgroups, of which each takes every ic_begin-th unit of work; ic_end is how many units share a
-// strip of tiles. Image and result by four channels; weights [6 * 6][oc / 32][ic / 4][oc % 32][4], then biases and slopes.
+// ic_begin is the number of workgroups, of which each takes every ic_begin-th unit of work: a strip of tiles or, of the strips
+// that are left when all workgroups have had as many, a part of the output channels; ic_end is the number of these parts. Image
+// and result by four channels; weights [6 * 6][oc / 32][ic / 4][oc % 32][4], then biases and slopes.
 // `main` is written by src/ops/conv/winograd/strips.rs.
 // Expects: main, what the parts of the transforms and what conv_by_four expects.
 @group(0) @binding(5) var<storage, read_write> scratch: array<InMemory>;

@@ -24,8 +24,8 @@ const STRIP: Tile = Tile { taps: 1, pixels: 4, channels: 32 };
 /// Tiles of a workgroup.
 const TOGETHER: usize = STRIP.pixels * LANES;
 
-/// How the work is shared. A unit is a strip of tiles and every `splits`th block of output channels; a slot is a workgroup, and
-/// the scratch memory of one.
+/// How the work is shared. A slot is a workgroup, and the scratch memory of one. As many strips of tiles as all slots can have alike
+/// are a unit of work each; those behind them are shared by `splits` units, each with every `splits`th block of output channels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     strips: usize,
@@ -41,41 +41,67 @@ impl Grid {
         if limits.filters_per_binding(by_four::padded_row(&filters)) < filters.out_c {
             return Err("the transformed filters exceed a binding".to_string());
         }
-        let strips = tiles(shape).div_ceil(TOGETHER);
-        let fitting = (1..=blocks(shape)).filter_map(|splits| Grid::split(shape, limits, strips, splits));
+        let fitting = (1..=blocks(shape)).filter_map(|splits| Grid::split(shape, limits, splits));
         let soonest = fitting.min_by(|a, b| a.cost(shape).total_cmp(&b.cost(shape)));
         soonest.ok_or_else(|| "its loops or its scratch memory exceed a limit".to_string())
     }
 
-    fn split(shape: &ConvShape, limits: &Limits, strips: usize, splits: usize) -> Option<Self> {
-        let units = strips * splits;
-        let iterations = loop_iterations(shape, splits);
-        let most_units = (limits.max_loop_iterations as usize).checked_div(iterations)?.min(units);
+    /// With as few slots as keep every thread busy and an invocation's loops within the limit.
+    fn split(shape: &ConvShape, limits: &Limits, splits: usize) -> Option<Self> {
+        let strips = tiles(shape).div_ceil(TOGETHER);
         let threads = limits.threads.max(1) as usize;
-        let slots = units.div_ceil(most_units.max(1)).max(threads).min(units);
-        let fits = most_units > 0 && slots <= limits.filters_per_binding(scratch_row(shape));
-        fits.then_some(Grid { strips, splits, slots, threads })
+        let most = (strips * splits).min(limits.filters_per_binding(scratch_row(shape)));
+        let with = |slots| Grid { strips, splits, slots, threads };
+        let fits = |grid: &Grid| grid.loop_iterations(shape) <= limits.max_loop_iterations as usize;
+        (threads.min(most).max(1)..=most).step_by(threads).map(with).find(fits)
+    }
+
+    /// Strips that are a unit each.
+    fn whole(&self) -> usize {
+        self.strips / self.slots * self.slots
+    }
+
+    /// Units of a slot: whole strips, and parts of strips.
+    fn units(&self) -> [usize; 2] {
+        let whole = self.whole();
+        [whole / self.slots, ((self.strips - whole) * self.splits).div_ceil(self.slots)]
+    }
+
+    /// Of one invocation.
+    fn loop_iterations(&self, shape: &ConvShape) -> usize {
+        let [whole, parts] = self.units();
+        whole * loop_iterations(shape, 1) + parts * loop_iterations(shape, self.splits)
     }
 
     /// An estimate in multiply-adds of a software adapter, those of threads that wait for the last one included.
     pub(super) fn cost(&self, shape: &ConvShape) -> f64 {
-        /// A vec4 that is stored, of those that lie in a cache.
-        const VEC4_STORE: f64 = 1.3 * VEC4_LOAD;
-        let points = POINTS as f64;
-        let in_blocks = shape.in_c.div_ceil(CHANNELS) as f64;
-        let out_blocks = blocks(shape).div_ceil(self.splits) as f64;
-        let fours = (STRIP.channels / CHANNELS) as f64;
-        let [pixels, channels] = [STRIP.pixels, STRIP.channels].map(|size| size as f64);
-        // Of a workgroup's tiles, those that there are; they are multiplied either way.
-        let tiles = pixels * (tiles(shape) as f64 / (self.strips * TOGETHER) as f64);
-        let transform = tiles * points * (VEC4_LOAD + VEC4_STORE);
-        let loads = pixels + channels / LANES as f64;
-        let multiply = points * (CHANNELS as f64 * pixels * channels + VEC4_LOAD * loads);
-        let results = tiles * (points * VEC4_LOAD + (TILE * TILE) as f64 * VEC4_STORE) + pixels * points * VEC4_STORE;
-        let unit = in_blocks * transform + out_blocks * (in_blocks * multiply + fours * results);
-        let rounds = (self.strips * self.splits).div_ceil(self.slots) * self.slots.div_ceil(self.threads);
-        unit * (rounds * self.threads * LANES) as f64
+        let [whole, parts] = self.units();
+        let covered = self.whole() * TOGETHER;
+        let tiles = tiles(shape);
+        let share = |tiles: usize, strips: usize| tiles as f64 / (strips * TOGETHER).max(1) as f64;
+        let whole = whole as f64 * unit_cost(shape, share(covered.min(tiles), self.whole()), 1);
+        let rest = share(tiles.saturating_sub(covered), self.strips - self.whole());
+        let parts = parts as f64 * unit_cost(shape, rest, self.splits);
+        (whole + parts) * (self.slots.next_multiple_of(self.threads) * LANES) as f64
     }
+}
+
+/// What a lane does for a strip of which this share are tiles that exist, and for every `splits`th block of output channels.
+fn unit_cost(shape: &ConvShape, share: f64, splits: usize) -> f64 {
+    /// A vec4 that is stored, of those that lie in a cache.
+    const VEC4_STORE: f64 = 1.3 * VEC4_LOAD;
+    let points = POINTS as f64;
+    let in_blocks = shape.in_c.div_ceil(CHANNELS) as f64;
+    let out_blocks = blocks(shape).div_ceil(splits) as f64;
+    let fours = (STRIP.channels / CHANNELS) as f64;
+    let [pixels, channels] = [STRIP.pixels, STRIP.channels].map(|size| size as f64);
+    // All tiles of a strip are multiplied; those that do not exist are not transformed.
+    let tiles = pixels * share;
+    let transform = tiles * points * (VEC4_LOAD + VEC4_STORE);
+    let loads = pixels + channels / LANES as f64;
+    let multiply = points * (CHANNELS as f64 * pixels * channels + VEC4_LOAD * loads);
+    let results = tiles * (points * VEC4_LOAD + (TILE * TILE) as f64 * VEC4_STORE) + pixels * points * VEC4_STORE;
+    in_blocks * transform + out_blocks * (in_blocks * multiply + fours * results)
 }
 
 /// Blocks of output channels.
@@ -161,7 +187,9 @@ fn main(
     let in_blocks = (p.in_c + 3u) / 4u;
     let out_blocks = (p.out_c + {last}u) / {channels}u;
     let tiles = p.count * tiles_down() * tiles_across();
-    let units = (tiles + {TOGETHER}u - 1u) / {TOGETHER}u * splits;
+    let strips = (tiles + {TOGETHER}u - 1u) / {TOGETHER}u;
+    let whole = strips / slots * slots;
+    let units = whole + (strips - whole) * splits;
     let slot = group_index(group, groups);
     if (slot >= slots) {{
         return;
@@ -169,7 +197,9 @@ fn main(
     let points = slot * ({POINTS}u * (in_blocks + {fours}u) * {TOGETHER}u) + lane;
     let products = points + {POINTS}u * in_blocks * {TOGETHER}u;
     for (var unit = slot; unit < units; unit += slots) {{
-        let first = unit / splits * {TOGETHER}u;
+        let part = max(unit, whole) - whole;
+        let is_part = unit >= whole;
+        let first = select(unit, whole + part / splits, is_part) * {TOGETHER}u;
         // The last strip may be short: neighbouring tiles belong to neighbouring invocations.
         let count = min((tiles - first + {LANES}u - 1u) / {LANES}u, {pixels}u);
         for (var i = 0u; i < in_blocks * count; i++) {{
@@ -177,7 +207,7 @@ fn main(
             let at = points + i / count * {TOGETHER}u + i % count * {LANES}u;
             store_points(tile, i / count, at, in_blocks * {TOGETHER}u);
         }}
-        for (var block = unit % splits; block < out_blocks; block += splits) {{
+        for (var block = part % splits; block < out_blocks; block += select(1u, splits, is_part)) {{
             for (var point = 0u; point < {POINTS}u; point++) {{
                 var at = points + point * in_blocks * {TOGETHER}u;
                 var weight_at = (point * out_blocks + block) * in_blocks * {channels}u + lane;",
@@ -233,8 +263,9 @@ mod tests {
 
     #[test]
     fn threads_share_what_there_is() {
+        // Three strips each, and half of the last one's output channels.
         let Grid { strips, splits, slots, .. } = grid(64, 56, 2);
-        assert_eq!((strips, splits, slots), (7, 1, 2));
+        assert_eq!((strips, splits, slots), (7, 2, 2));
         // One strip of tiles: blocks of output channels are shared, although each thread transforms the image.
         let Grid { strips, splits, slots, .. } = grid(256, 14, 2);
         assert_eq!((strips, splits, slots), (1, 2, 2));
@@ -244,11 +275,11 @@ mod tests {
     #[test]
     fn an_invocation_keeps_the_limit_of_loops() {
         for (channels, image) in [(64, 448), (512, 112), (768, 28), (768, 4)] {
-            let Grid { strips, splits, slots, .. } = grid(channels, image, 1);
+            let grid = grid(channels, image, 1);
             let window = Window { kernel: [3, 3], ..Window::pointwise() };
             let (out, image) = ([image; 2], [image + 2; 2]);
             let shape = ConvShape { batch: 1, in_c: channels, image, out_c: channels, out, groups: 1, window };
-            let most = (strips * splits).div_ceil(slots) * loop_iterations(&shape, splits);
+            let most = grid.loop_iterations(&shape);
             assert!(most <= Limits::default().max_loop_iterations as usize, "{channels}, {image:?}: {most}");
         }
     }
