@@ -113,6 +113,15 @@ fn machine_memory() -> Option<u64> {
     Some(limit.map_or(total, |limit: u64| total.min(limit)))
 }
 
+/// Whether this process may have only so many addresses (`ulimit -v`).
+pub(crate) fn addresses_are_limited() -> bool {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    limits
+        .lines()
+        .filter_map(|line| line.strip_prefix("Max address space"))
+        .any(|limit| !limit.trim_start().starts_with("unlimited"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

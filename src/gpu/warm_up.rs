@@ -6,6 +6,7 @@
 
 use super::faults::lock;
 use super::{Gpu, buffers};
+use crate::budget::addresses_are_limited;
 use crate::error::Result;
 use crate::plan::{Dispatch, SCRATCH};
 use std::sync::Mutex;
@@ -28,7 +29,8 @@ type Waiting<'a> = Mutex<Vec<&'a Dispatch>>;
 /// [`Error::Device`](crate::error::Error::Device) where this device fails; where a helper does, its part is left to the first run.
 pub(super) fn warm_up(gpu: &Gpu, mut dispatches: Vec<&Dispatch>) -> Result<()> {
     let helpers = HELPERS.min(gpu.limits().threads as usize - 1).min(dispatches.len().saturating_sub(1));
-    let Some(first) = dispatches.pop().filter(|_| helpers > 0) else { return Ok(()) };
+    // A helper could take the last addresses that this device needs, and drivers do not survive that.
+    let Some(first) = dispatches.pop().filter(|_| helpers > 0 && !addresses_are_limited()) else { return Ok(()) };
     let queue = gpu.queue();
     let submission = dispatch_nothing(gpu, &queue, first)?;
     if gpu.answers_within(&submission, PATIENCE) {
@@ -37,14 +39,15 @@ pub(super) fn warm_up(gpu: &Gpu, mut dispatches: Vec<&Dispatch>) -> Result<()> {
     let waiting = Mutex::new(dispatches);
     let help = || gpu.reopen().and_then(|helper| dispatch_all(&helper, &helper.queue(), &waiting));
     thread::scope(|scope| {
-        for _ in 0..helpers {
-            // Without a thread there is one helper less.
-            _ = thread::Builder::new().spawn_scoped(scope, help);
-        }
+        // Without a thread there is one helper less.
+        let helpers: Vec<_> =
+            (0..helpers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
         let done = gpu.wait(&queue, submission).and_then(|()| dispatch_all(gpu, &queue, &waiting));
         if done.is_err() {
             lock(&waiting).clear();
         }
+        // Drivers that fail may panic in wgpu: what befalls a helper is none of this device's faults.
+        helpers.into_iter().for_each(|helper| drop(helper.join()));
         done
     })
 }
