@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::{self, Phase, Span, StepTime, Trace};
 use crate::graph::{Graph, Held, Node};
 use crate::plan::{Computation, Plan, Step};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, borrowed};
 use std::time::Instant;
 
 /// A network of concrete shapes, loaded: planned, compiled, its weights in place.
@@ -132,9 +132,4 @@ impl<'g> Engine<'g> {
             observe(names.zip(ran.outputs).collect())
         })
     }
-}
-
-/// What sessions take.
-fn borrowed(named: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
-    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
 }

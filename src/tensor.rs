@@ -107,6 +107,14 @@ pub enum Tensor<T = f32> {
     Bool(ArrayD<bool>),
 }
 
+/// Tensors by their ONNX names, in an order that means something.
+pub type Named<T = f32> = Vec<(String, Tensor<T>)>;
+
+/// As the runs of a session take them.
+pub fn borrowed<T>(named: &[(String, Tensor<T>)]) -> Vec<(&str, &Tensor<T>)> {
+    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
+}
+
 impl<T: Real> Tensor<T> {
     /// A tensor of reals from its shape and its row-major elements; their count must be the shape's.
     pub fn real(shape: &[usize], data: Vec<T>) -> Result<Self> {

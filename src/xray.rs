@@ -29,4 +29,4 @@ pub use affinity::Verdict;
 pub use curve::Curve;
 pub use measure::{Layer, Measured, Subject, measure};
 pub use regions::{Breakpoint, Regions, Solver};
-pub use run::{Loaded, Named, OnCpu, Passes, Runner};
+pub use run::{Loaded, OnCpu, Passes, Runner};

@@ -3,11 +3,8 @@
 use super::feed::Fed;
 use crate::error::{Error, Result, escape};
 use crate::onnx::{Bindings, Declared, DeclaredDim, Model};
-use crate::tensor::{Tensor, each_kind};
+use crate::tensor::{Named, Tensor, each_kind};
 use ndarray::{ArrayD, Axis, Slice};
-
-/// Named tensors.
-pub type Named = Vec<(String, Tensor)>;
 
 /// The batch for items of which the network says nothing and the user neither: enough to keep a device busy.
 const USUAL_BATCH: usize = 100;

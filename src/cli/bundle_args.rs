@@ -1,6 +1,5 @@
 //! `--bundle`: a reproducer of one step of a network.
 
-use super::batches::Named;
 use super::bind::Bound;
 use super::device_args::Device;
 use super::engine::Engine;
@@ -9,7 +8,7 @@ use crate::compare::fused_into;
 use crate::cpu;
 use crate::error::{Error, Result, escape};
 use crate::onnx::{Bindings, Model};
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{Named, Tensor, TensorType};
 use clap::Args;
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
 //! `reluctor compare`: the device against the CPU reference, layer by layer.
 
-use super::batches::{Named, Request};
+use super::batches::Request;
 use super::bind::{Bound, bind};
 use super::bundle_args::{BundleArgs, Suspect};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
-use super::engine::{Engine, borrowed};
+use super::engine::Engine;
 use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
 use super::feed::Fed;
@@ -25,7 +25,7 @@ use crate::graph::Graph;
 use crate::onnx::Model;
 use crate::report::Table;
 use crate::special_values::SpecialValues;
-use crate::tensor::{Tensor, format_shape};
+use crate::tensor::{Named, Tensor, borrowed, format_shape};
 use crate::{cpu, default_model};
 use clap::Args;
 use serde::Serialize;

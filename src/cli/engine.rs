@@ -1,13 +1,11 @@
 //! How the command line makes an [`Engine`] ready: with the faults that a test asks for.
 
-use super::batches::Named;
 use super::device_args::Device;
 use super::fault_args::FaultArgs;
 pub use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::plan::Plan;
-use crate::tensor::Tensor;
 
 impl<'g> Engine<'g> {
     /// Plans and compiles an optimised graph for a device, with faults where a test asks for them.
@@ -31,9 +29,4 @@ impl Device {
             Device::Gpu(gpu) => faults.plan(graph, &gpu.limits()).map(Some),
         }
     }
-}
-
-/// What the engine's functions take.
-pub fn borrowed(named: &Named) -> Vec<(&str, &Tensor)> {
-    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
 }

@@ -1,13 +1,12 @@
 //! Runs a network on a device as `run` does, layer by layer, and judges each by the reference.
 
-use super::batches::Named;
 use super::device_args::Device;
-use super::engine::{Engine, borrowed};
+use super::engine::Engine;
 use super::fault_args::FaultArgs;
 use crate::compare::{Comparison, Guilty, Layer, Mode, Tolerance, Verdict};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::tensor::Tensor;
+use crate::tensor::{Named, Tensor, borrowed};
 
 /// Shows each layer's judgement to `each`, which says whether to go on. Returns the first layer that computes another
 /// function, with the tensors that it was given.

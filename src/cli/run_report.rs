@@ -1,7 +1,7 @@
 //! What `reluctor run` says: for people, and as JSON.
 
 use super::answers::{Ranked, Reading, Summary, describe, summary};
-use super::batches::{Batches, Named};
+use super::batches::Batches;
 use super::console::Console;
 use super::device_args::{DeviceReport, Precision};
 use super::feed::Fed;
@@ -10,7 +10,7 @@ use super::quantity::{count, milliseconds};
 use super::task::{Answer, Found};
 use crate::error::{Result, escape};
 use crate::image::half_blocks;
-use crate::tensor::format_shape;
+use crate::tensor::{Named, format_shape};
 use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::{Value, json};

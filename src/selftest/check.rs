@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::onnx::{Bindings, Model};
 use crate::passes::{Fusion, optimize};
 use crate::plan::{Computation, Limits, Output, Plan, plan};
-use crate::tensor::Tensor;
+use crate::tensor::{Named, Tensor, borrowed};
 use ndarray::Axis;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -149,8 +149,6 @@ pub fn check(network: &Network, subject: &Subject<'_>) -> Outcome {
         }
     }
 }
-
-type Named = Vec<(String, Tensor)>;
 
 /// A network made ready.
 struct Case<'n> {
@@ -330,10 +328,6 @@ fn is_exact(network: &Network) -> Result<bool> {
         Ok(())
     })?;
     Ok(largest < f64::from(1 << 24))
-}
-
-fn borrowed<T>(named: &[(String, Tensor<T>)]) -> Vec<(&str, &Tensor<T>)> {
-    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
 }
 
 fn cast(named: &Named) -> Vec<(String, Tensor<f64>)> {

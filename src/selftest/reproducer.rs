@@ -7,10 +7,8 @@ use crate::cpu;
 use crate::error::Result;
 use crate::onnx::{Bindings, Model};
 use crate::passes::{Fusion, optimize};
-use crate::tensor::Tensor;
+use crate::tensor::{Named, Tensor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-type Named = Vec<(String, Tensor)>;
 
 /// What [`crate::bundle::write`] takes; `adapter` describes the device. What cannot be computed, since that may be what fails,
 /// is left out.

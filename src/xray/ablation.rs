@@ -4,11 +4,11 @@
 use super::affinity::Verdict;
 use super::measure::{Subject, measure};
 use super::nonlinearity::Nonlinearity;
-use super::run::{Counted, Named, Passes, Runner};
+use super::run::{Counted, Passes, Runner};
 use crate::error::Result;
 use crate::graph::{Graph, Node};
 use crate::ops::{Activate, Activation, Op, Pool, PoolKind};
-use crate::tensor::{Tensor, row_major_slice};
+use crate::tensor::{Named, Tensor, row_major_slice};
 use serde::Serialize;
 
 /// What leaving out one layer did.

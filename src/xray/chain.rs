@@ -6,11 +6,10 @@
 //! is known of the layers decides: affine maps one after another are affine, and cones through the origin are a cone.
 
 use super::affinity::{Affinity, DOWN, Points, UP, Verdict};
-use super::run::Named;
 use crate::bound::U;
 use crate::error::Result;
 use crate::graph::{Graph, Node, ValueId};
-use crate::tensor::{Kind, Tensor, row_major_slice};
+use crate::tensor::{Kind, Named, Tensor, row_major_slice};
 use ndarray::ArrayD;
 use std::collections::HashMap;
 

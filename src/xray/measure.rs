@@ -6,12 +6,12 @@ use super::chain::{self, Link};
 use super::floor;
 use super::nonlinearity::Nonlinearity;
 use super::pooling::{PoolingReport, Winners};
-use super::run::{Counted, Named, Passes, Runner, Trace};
+use super::run::{Counted, Passes, Runner, Trace};
 use super::signs::{SignReport, Signs};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Op;
-use crate::tensor::{Kind, Shape, Tensor, row_major_slice};
+use crate::tensor::{Kind, Named, Shape, Tensor, row_major_slice};
 use ndarray::ArrayD;
 use serde::Serialize;
 

@@ -4,12 +4,9 @@
 use crate::cpu;
 use crate::error::Result;
 use crate::graph::{Graph, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{Named, Tensor, borrowed};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
-
-/// Tensors by name.
-pub type Named = Vec<(String, Tensor)>;
 
 /// Makes networks ready to run.
 pub trait Runner {
@@ -54,11 +51,6 @@ impl Loaded for cpu::Session<'_, f32> {
         let mut observe = |_: &_, outputs: &[Tensor]| show(index.next().unwrap_or(0), outputs.to_vec());
         self.run_observed(&borrowed(inputs), &mut observe).map(drop)
     }
-}
-
-/// As sessions take them.
-pub fn borrowed(named: &Named) -> Vec<(&str, &Tensor)> {
-    named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
 }
 
 /// What one run of a graph gave each value that is no constant, by the value's number.

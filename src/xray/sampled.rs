@@ -2,10 +2,10 @@
 //! there has bent between. That is fast for any network, and a lower bound.
 
 use super::role::{Role, role};
-use super::run::{Counted, Named, Passes, Runner, Trace};
+use super::run::{Counted, Passes, Runner, Trace};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::tensor::Tensor;
+use crate::tensor::{Named, Tensor};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Points on the segment, its ends among them.

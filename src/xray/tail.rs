@@ -3,11 +3,11 @@
 use super::affinity::{Affinity, Points};
 use super::measure::{Measured, Subject};
 use super::nonlinearity::Nonlinearity;
-use super::run::{Counted, Named, Passes, Runner, Trace};
+use super::run::{Counted, Passes, Runner, Trace};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, Pool, PoolKind};
-use crate::tensor::{Kind, Tensor};
+use crate::tensor::{Kind, Named, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
 

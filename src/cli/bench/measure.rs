@@ -6,7 +6,6 @@ use crate::bench::roofs::Roofs;
 use crate::bench::saving::{Saving, Traced, savings};
 use crate::bench::steps::{Around, StepRow, bytes_in_use, rows, whole};
 use crate::bench::{Length, Ratio, Statistics, interleaved, since};
-use crate::cli::batches::Named;
 use crate::cli::device_args::Device;
 use crate::cli::engine::Engine;
 use crate::cli::layers;
@@ -15,6 +14,7 @@ use crate::gpu::Trace;
 use crate::graph::Graph;
 use crate::passes::{self, Fusion};
 use crate::plan::{self, Limits, Plan};
+use crate::tensor::Named;
 use serde::Serialize;
 use std::time::Instant;
 

@@ -7,7 +7,7 @@ mod roofs;
 mod text;
 mod timeline;
 
-use super::batches::{Batches, Named, Request};
+use super::batches::{Batches, Request};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
 use super::export_args::ExportArgs;
@@ -24,7 +24,7 @@ use crate::bench::{ConvSpec, Length};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::onnx::{Bindings, DeclaredDim, Model};
-use crate::tensor::{Tensor, checked_len};
+use crate::tensor::{Named, Tensor, checked_len};
 use clap::Args;
 use measure::{Settings, Subject, measure};
 use report::{Report, Setting};

@@ -1,13 +1,13 @@
 //! The device as what the measures run on.
 
 use crate::cli::device_args::Device;
-use crate::cli::engine::{Engine, borrowed};
+use crate::cli::engine::Engine;
 use crate::cli::fault_args::FaultArgs;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::plan::Limits;
-use crate::tensor::Tensor;
-use crate::xray::{Loaded, Named, Runner};
+use crate::tensor::{Named, Tensor, borrowed};
+use crate::xray::{Loaded, Runner};
 
 /// A device, with faults where a test asks for them: in whatever part of the network has their text.
 pub struct OnDevice<'a> {

@@ -1,7 +1,7 @@
 //! The network and the pairs of inputs that it is tried on.
 
 use super::XrayArgs;
-use crate::cli::batches::{Batches, Named, Request};
+use crate::cli::batches::{Batches, Request};
 use crate::cli::bind::{Bound, bind};
 use crate::cli::device_args::Device;
 use crate::cli::feed::Fed;
@@ -10,7 +10,7 @@ use crate::default_model;
 use crate::error::{Error, Result};
 use crate::onnx::{Bindings, DeclaredDim, Model};
 use crate::passes::Fusion;
-use crate::tensor::{Tensor, each_kind};
+use crate::tensor::{Named, Tensor, each_kind};
 use ndarray::{ArrayD, Axis};
 
 /// Items that run at once: enough to keep a device busy, few enough to hold several copies of every layer.

@@ -136,6 +136,14 @@ impl Family {
     pub fn is_named(&self, name: &str) -> bool {
         name.split(' ').next() == Some(self.kernel.name)
     }
+
+    /// Its candidates, or why it cannot compute this convolution. Results without elements are for the family that fits everything.
+    fn candidates_of(&self, problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
+        if problem.shape.is_empty() && self.kernel.name != super::CONV_DIRECT.name {
+            return Err("there is nothing to compute".to_string());
+        }
+        (self.candidates)(problem)
+    }
 }
 
 const ALWAYS: fn(&Problem<'_>) -> Result<(), String> = |_| Ok(());
@@ -209,7 +217,7 @@ pub fn worth_a_try(problem: &Problem<'_>) -> Vec<String> {
     let mut names = Vec::new();
     for family in &FAMILIES[..FAMILIES.len() - 1] {
         if (family.suits)(problem.limits).is_ok()
-            && let Ok(mut candidates) = (family.candidates)(problem)
+            && let Ok(mut candidates) = family.candidates_of(problem)
         {
             candidates.sort_by(|a, b| a.cost.total_cmp(&b.cost));
             names.extend(candidates.into_iter().take(TRIED_OF_EACH).map(|candidate| candidate.name));
@@ -221,7 +229,7 @@ pub fn worth_a_try(problem: &Problem<'_>) -> Vec<String> {
 fn by_rule(problem: &Problem<'_>, families: &[Family], mut passed_over: Vec<String>) -> Choice {
     for family in families {
         let suits = (family.suits)(problem.limits).map_err(str::to_string);
-        let fits = suits.and_then(|()| (family.candidates)(problem));
+        let fits = suits.and_then(|()| family.candidates_of(problem));
         match fits.and_then(|candidates| (family.pays)(problem).map(|()| candidates)) {
             Ok(candidates) => {
                 let count = candidates.len();
@@ -248,7 +256,7 @@ fn by_rule(problem: &Problem<'_>, families: &[Family], mut passed_over: Vec<Stri
 /// The cheapest of a kernel's candidates, or the one with a kernel's and a tile's name, where it fits.
 fn named(problem: &Problem<'_>, name: &str) -> Option<Candidate> {
     let family = FAMILIES.iter().find(|family| family.is_named(name))?;
-    let mut candidates = (family.candidates)(problem).ok()?;
+    let mut candidates = family.candidates_of(problem).ok()?;
     candidates.retain(|candidate| name == family.kernel.name || name == candidate.name);
     cheapest(candidates)
 }

@@ -30,9 +30,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
         let ConvShape { in_c, out_c, groups, .. } = shape;
         return Err(format!("{in_c} channels become {out_c} in {groups} group(s)"));
     }
-    if shape.is_empty() {
-        return Err("there is nothing to compute".to_string());
-    }
     let loops = shape.window.loop_iterations(0);
     if loops > u64::from(limits.max_loop_iterations) {
         return Err(format!("an invocation would loop {loops} times"));

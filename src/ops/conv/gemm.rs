@@ -125,9 +125,6 @@ fn in_blocks(shape: &ConvShape) -> usize {
 /// Every tile and split that fits, each with its cost.
 pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String> {
     let Problem { shape, epilogue, limits, .. } = problem;
-    if shape.is_empty() {
-        return Err("there is nothing to compute".to_string());
-    }
     let per_group = [shape.in_c, shape.out_c].map(|channels| channels / shape.groups);
     if shape.groups > 1 && per_group.iter().any(|channels| !channels.is_multiple_of(CHANNELS)) {
         return Err(format!("groups of {per_group:?} channels do not begin at a multiple of {CHANNELS}"));

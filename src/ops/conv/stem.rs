@@ -86,9 +86,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if limits.subgroup_lanes as usize != LANES {
         return Err(format!("subgroups are not of {LANES} invocations"));
     }
-    if shape.is_empty() {
-        return Err("there is nothing to compute".to_string());
-    }
     if shape.in_c > FEW || shape.groups > 1 {
         return Err(format!("{} input channels are not few", shape.in_c));
     }

@@ -113,9 +113,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if limits.subgroup_lanes as usize != LANES {
         return Err(format!("subgroups are not of {LANES} invocations"));
     }
-    if shape.is_empty() {
-        return Err("there is nothing to compute".to_string());
-    }
     let candidate = |tile: Tile, pooling: Pooling, computed: ConvShape, cost: f64| {
         let name = pooling.named(format!("{} {}", CONV_SUBGROUP.name, tile.part().name));
         Candidate::new(name, cost, pooling, move |node, shape, epilogue| {

@@ -162,9 +162,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if limits.plain_sums {
         return Err("sums of the products themselves are wanted".to_string());
     }
-    if shape.is_empty() {
-        return Err("there is nothing to compute".to_string());
-    }
     let candidate = |pooling: Pooling, computed: ConvShape, cost: f64| -> Result<Candidate, String> {
         let form = Form::of(&computed, limits)?;
         Ok(Candidate::new(pooling.named(form.name()), cost, pooling, move |node, shape, epilogue| {

@@ -6,11 +6,11 @@ use reluctor::cpu;
 use reluctor::ops::window::Window;
 use reluctor::ops::{Conv, Op};
 use reluctor::passes::{Fusion, optimize};
-use reluctor::tensor::Tensor;
+use reluctor::tensor::{Named, Tensor};
 use reluctor::xray::ablation::ablate;
 use reluctor::xray::collapse::{Proof, collapses};
 use reluctor::xray::tail::tails;
-use reluctor::xray::{Named, OnCpu, Passes, Subject, Verdict, measure};
+use reluctor::xray::{OnCpu, Passes, Subject, Verdict, measure};
 
 fn pairs(case: &Case) -> (Vec<Named>, Vec<Named>) {
     let x: Named = case.inputs.clone();

@@ -9,9 +9,8 @@ use reluctor::gpu::Session;
 use reluctor::graph::Graph;
 use reluctor::ops::{Activate, Activation, PoolKind};
 use reluctor::plan::plan;
-use reluctor::tensor::{Kind, Tensor};
-use reluctor::xray::run::borrowed;
-use reluctor::xray::{Layer, Loaded, Measured, Named, OnCpu, Passes, Runner, Subject, Verdict, measure};
+use reluctor::tensor::{Kind, Named, Tensor, borrowed};
+use reluctor::xray::{Layer, Loaded, Measured, OnCpu, Passes, Runner, Subject, Verdict, measure};
 
 /// The software adapter of the tests.
 struct OnGpu;
