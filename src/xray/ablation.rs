@@ -81,7 +81,7 @@ pub fn ablate(
     let difference = Difference::between(&original, &outputs(&bare, subject.x, runner, passes)?)?;
     let few = Subject { graph: &bare, x: &subject.x[..1], y: &subject.y[..1] };
     let measured = measure(&few, runner, passes)?;
-    let chain = measured.layers.iter().rev().find_map(|layer| layer.chain);
+    let chain = measured.network(&bare);
     let remainder = chain.map(|chain| Remainder {
         replaced: ablations.len(),
         output_change: difference.change(),

@@ -10,7 +10,8 @@
 //! and one that is positively homogeneous satisfies the second for a > 0 alone. Defects are sums of magnitudes over elements
 //! and pairs, relative to the sum of the magnitudes of the terms: 0 where the terms cancel, at most 1. The floor is the same
 //! ratio with each term's certified rounding bound ([`crate::bound`]) in the place of the defect. The verdict compares element
-//! by element: a property holds where no defect exceeds its floor.
+//! by element: a property holds where no defect exceeds its floor, and every element has one: what is infinite or not a number
+//! at any of the points, as 1 / x is at zero, is not affine.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -90,12 +91,14 @@ pub struct Tally {
     terms: f64,
     floor: f64,
     worst: f64,
+    /// Elements without a defect or a floor: where the function is infinite or not a number.
+    unknown: u64,
 }
 
 impl Tally {
     fn add(&mut self, defect: f64, terms: f64, floor: f64) {
-        // Infinities and NaN have no defect.
-        if !(defect.is_finite() && terms.is_finite()) {
+        if ![defect, terms, floor].into_iter().all(f64::is_finite) {
+            self.unknown += 1;
             return;
         }
         self.defect += defect.abs();
@@ -112,6 +115,7 @@ impl Tally {
             terms: self.terms + other.terms,
             floor: self.floor + other.floor,
             worst: self.worst.max(other.worst),
+            unknown: self.unknown + other.unknown,
         }
     }
 
@@ -130,9 +134,9 @@ impl Tally {
         self.worst
     }
 
-    /// Whether no element's defect exceeds its floor.
+    /// Whether every element has a defect, and none exceeds its floor.
     pub fn holds(&self) -> bool {
-        self.worst <= 1.0
+        self.worst <= 1.0 && self.unknown == 0
     }
 }
 
@@ -221,6 +225,14 @@ mod tests {
         assert_eq!(judged(|x| x.max(0.0) + 1.0, 1e-12), Verdict::PositivelyHomogeneous);
         assert_eq!(judged(|x| x.clamp(0.0, 1.25), 1e-12), Verdict::Nonlinear);
         assert_eq!(judged(|x| x * x, 1e-12), Verdict::Nonlinear);
+    }
+
+    #[test]
+    fn what_is_no_number_at_a_point_is_not_affine() {
+        assert_eq!(judged(|x| 1.0 / x, 1e-12), Verdict::Nonlinear);
+        assert_eq!(judged(|x| x / x.abs(), 1e-12), Verdict::Nonlinear);
+        assert_eq!(judged(|x| x, f64::NAN), Verdict::Nonlinear);
+        assert_eq!(judged(|x| x, f64::INFINITY), Verdict::Nonlinear);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn collapses(graph: &Graph, layers: &[Layer]) -> Vec<Collapse> {
         };
         let observed = |node: &Node| {
             let layer = layers.iter().find(|layer| layer.name == node.name);
-            layer.is_some_and(|layer| layer.signs.always_on_share == Some(1.0))
+            layer.is_some_and(|layer| layer.signs.always_on_share == Some(1.0) && layer.signs.is_one_map)
         };
         let proof = match between {
             None => Proof::Nothing,

@@ -81,7 +81,11 @@ fn of_node(graph: &Graph, node: &Node, known: &HashMap<ValueId, Known>) -> Optio
             let or_zero = |x: &Interval| if zero { x.or(Interval::at(0.0)) } else { *x };
             Some(input()?.iter().map(or_zero).map(|x| x.widened(x.magnitude() * gamma(pool.taps() + 5))).collect())
         }
-        Op::Reduce(reduce) if matches!(reduce.kind, ReduceKind::Max | ReduceKind::Min) => input().cloned(),
+        // Over the items or the channels, numbers of several channels meet in one.
+        Op::Reduce(reduce) if matches!(reduce.kind, ReduceKind::Max | ReduceKind::Min) => {
+            let known = input()?;
+            Some(if reduce.axes.start >= 2 { known.clone() } else { vec![whole(known)] })
+        }
         Op::Binary(Binary { function: BinaryFunction::Add, activation: Activation::Identity }) => {
             let (a, b) = (operand(graph, node, 0, known)?, operand(graph, node, 1, known)?);
             let same = graph.value(node.input(0)?).ty.shape == graph.value(node.input(1)?).ty.shape;

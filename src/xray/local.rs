@@ -62,7 +62,7 @@ impl Solver<'_> {
     /// Where a layer cannot be computed.
     pub fn local_map(&self, x: &[Vec<f64>], y: &[Vec<f64>], reach: f64, most: usize) -> Result<LocalMap> {
         let here = self.values(x)?;
-        let output = self.target();
+        let output = self.target;
         let at_x = value(&here, output)?.clone();
         let direction: Vec<Vec<f64>> =
             x.iter().zip(y).map(|(x, y)| x.iter().zip(y).map(|(x, y)| y - x).collect()).collect();
@@ -115,31 +115,9 @@ impl Solver<'_> {
     ) -> Result<f64> {
         let step = (0.5 * room).min(1.0);
         let there = self.values(&moved(x, unit, step))?;
-        let off = value(&there, self.target())?.iter().zip(at_x).zip(tangent);
+        let off = value(&there, self.target)?.iter().zip(at_x).zip(tangent);
         let off = off.map(|((there, here), slope)| (there - here - step * slope).abs()).fold(0.0, f64::max);
         Ok(off / at_x.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs())))
-    }
-
-    /// The first output, or what it is made of where only something curved comes after that.
-    fn target(&self) -> ValueId {
-        let mut target = self.graph.outputs[0];
-        while let Some(index) = self.graph.nodes.iter().position(|node| node.outputs.contains(&target)) {
-            let curved = matches!(self.roles[index], Role::Curved) || !self.is_straight(target);
-            match self.graph.open_inputs(&self.graph.nodes[index]).first() {
-                Some(&before) if curved => target = before,
-                _ => break,
-            }
-        }
-        target
-    }
-
-    /// Whether nothing curved comes before a value.
-    fn is_straight(&self, id: ValueId) -> bool {
-        let producer = self.graph.nodes.iter().position(|node| node.outputs.contains(&id));
-        producer.is_none_or(|index| {
-            let inputs = self.graph.open_inputs(&self.graph.nodes[index]);
-            !matches!(self.roles[index], Role::Curved) && inputs.into_iter().all(|id| self.is_straight(id))
-        })
     }
 
     fn inputs(&self, x: &[Vec<f64>]) -> Values {
@@ -220,7 +198,7 @@ impl Solver<'_> {
             };
             tangents.insert(node.outputs[0], result);
         }
-        Ok((value(&tangents, self.target())?.clone(), room))
+        Ok((value(&tangents, self.target)?.clone(), room))
     }
 }
 

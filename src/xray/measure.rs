@@ -91,6 +91,8 @@ pub struct SignKeys {
     pub counts: Option<SignCounts>,
     pub channels: Option<super::signs::Channels>,
     pub histogram: Option<super::signs::Histogram>,
+    #[serde(skip)]
+    pub is_one_map: bool,
 }
 
 /// How many.
@@ -125,6 +127,7 @@ impl From<SignReport> for SignKeys {
             }),
             channels: Some(report.channels),
             histogram: report.histogram,
+            is_one_map: report.is_one_map,
         }
     }
 }
@@ -139,12 +142,26 @@ pub struct Measured {
     pub mixed: Vec<[usize; 2]>,
 }
 
+impl Measured {
+    /// The chain up to the graph's outputs: that of the worst of them, or up to the last layer where none of them is measured.
+    pub fn network(&self, graph: &Graph) -> Option<Chain> {
+        let is_output = |node: usize| graph.nodes[node].outputs.iter().any(|id| graph.outputs.contains(id));
+        let layers = || self.layers.iter().zip(&self.nodes);
+        let outputs = layers().filter(|&(_, &node)| is_output(node)).filter_map(|(layer, _)| layer.chain);
+        let worst =
+            |a: &Chain, b: &Chain| a.verdict.cmp(&b.verdict).then(a.additivity_defect.total_cmp(&b.additivity_defect));
+        outputs.max_by(worst).or_else(|| layers().rev().find_map(|(layer, _)| layer.chain))
+    }
+}
+
 /// What is gathered for one layer while pairs pass.
 struct Gathered {
     node: usize,
     alone: Affinity,
     chain: Affinity,
     signs: Option<Signs>,
+    /// Whether signs are those of both of a pair.
+    both: bool,
     winners: Option<Winners>,
 }
 
@@ -156,7 +173,8 @@ pub fn measure(subject: &Subject<'_>, runner: &dyn Runner, passes: &Passes) -> R
     let Subject { graph, x, y } = *subject;
     let apart = Apart::of(graph)?;
     let batch = x.first().map_or(1, batch_of);
-    let mut layers: Vec<Gathered> = apart.origin.iter().map(|&node| gathered(graph, node, batch)).collect();
+    let is_alone = x.len() * batch == 1;
+    let mut layers: Vec<Gathered> = apart.origin.iter().map(|&node| gathered(graph, node, batch, is_alone)).collect();
     let (whole, pieces) = (Counted::load(runner, graph, passes)?, Counted::load(runner, &apart.graph, passes)?);
     let Some(first) = x.first() else { return Err(Error::Usage("there is no input to try".to_string())) };
     let chain_zero = whole.trace(&map(first, |x| x * 0.0))?;
@@ -189,7 +207,7 @@ pub fn measure(subject: &Subject<'_>, runner: &dyn Runner, passes: &Passes) -> R
     finish(subject, layers)
 }
 
-fn gathered(graph: &Graph, index: usize, batch: usize) -> Gathered {
+fn gathered(graph: &Graph, index: usize, batch: usize, both: bool) -> Gathered {
     let node = &graph.nodes[index];
     let shape = &graph.value(node.outputs[0]).ty.shape;
     let item = if shape.first() == Some(&batch) { &shape[1..] } else { &shape[..] };
@@ -198,7 +216,7 @@ fn gathered(graph: &Graph, index: usize, batch: usize) -> Gathered {
         _ => None,
     };
     let signs = Nonlinearity::of(graph, node).map(|nonlinearity| Signs::new(nonlinearity, item));
-    Gathered { node: index, alone: Affinity::default(), chain: Affinity::default(), signs, winners }
+    Gathered { node: index, alone: Affinity::default(), chain: Affinity::default(), signs, both, winners }
 }
 
 impl Gathered {
@@ -208,8 +226,12 @@ impl Gathered {
         let nothing = vec![0.0; values.x.len()];
         self.chain.add(&values.map(|v| &v[..]), &values.map(|_| &nothing[..]));
         if let Some(signs) = &mut self.signs {
-            let (before, after) = (real(&chain.x, signs.nonlinearity().input)?, real(&chain.x, node.outputs[0])?);
-            signs.add(&row_major_slice(before), &row_major_slice(after));
+            // Of the first of each pair; every item is one, but for the mirror image of one that is alone.
+            let seen = [Some(&chain.x), self.both.then_some(&chain.y)];
+            for trace in seen.into_iter().flatten() {
+                let (before, after) = (real(trace, signs.nonlinearity().input)?, real(trace, node.outputs[0])?);
+                signs.add(&row_major_slice(before), &row_major_slice(after));
+            }
         }
         if let (Some(winners), Some(input)) = (&mut self.winners, node.input(0)) {
             let (x, y) = (real(&chain.x, input)?, real(&chain.y, input)?);

@@ -57,14 +57,16 @@ pub struct Solver<'g> {
     pub(super) roles: Vec<Role>,
     /// What each node makes of zeros: an affine layer's constant part.
     pub(super) at_zero: Vec<Option<Vec<f64>>>,
+    /// The first output, or what it is made of where only something curved comes after that.
+    pub(super) target: ValueId,
 }
 
 impl<'g> Solver<'g> {
     /// Prepares a network; its inputs are one point, whatever their first dimension counts.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] with the reason where a layer that bends reads what another one has curved: then the network
-    /// has no linear pieces. What curves at the end (a Softmax) is left out.
+    /// [`Error::Usage`] with the reason where a layer that bends, or one with weights, reads what another one has curved: then the
+    /// network has no linear pieces. What curves at the end (a Softmax) is left out.
     pub fn new(graph: &'g Graph) -> Result<Self> {
         let roles: Vec<Role> = graph.nodes.iter().map(|node| role(graph, node)).collect();
         let mut curved = HashSet::new();
@@ -72,9 +74,10 @@ impl<'g> Solver<'g> {
             let by = node.inputs.iter().flatten().find_map(|id| curved.get(id).map(|_| graph.value(*id).name.clone()));
             let open = !graph.open_inputs(node).is_empty();
             match (role, by) {
-                (Role::Bend(_) | Role::Largest(_), Some(by)) => {
-                    let reason = format!("'{}' bends what is curved before it ('{by}')", node.name);
-                    return Err(Error::Usage(format!("the network is not piecewise linear: {reason}")));
+                (role, Some(by)) if !matches!(role, Role::Curved) && has_pieces_or_weights(role, &node.op) => {
+                    let reason =
+                        format!("'{}' reads what comes of '{by}', which is curved, or a maximum of no pool", node.name);
+                    return Err(Error::Usage(format!("its linear pieces are not solved for: {reason}")));
                 }
                 (Role::Affine, Some(_)) | (Role::Curved, _) if open => curved.extend(node.outputs.iter().copied()),
                 _ => {}
@@ -84,7 +87,13 @@ impl<'g> Solver<'g> {
             return Err(Error::Usage(format!("input '{}' holds no reals", node.name)));
         }
         let at_zero = graph.nodes.iter().map(|_| None).collect();
-        let mut solver = Solver { graph, roles, at_zero };
+        let target = target(graph, &curved);
+        if !curved.is_empty() && graph.inputs.contains(&target) {
+            return Err(Error::Usage(
+                "its linear pieces are not solved for: nothing comes before what is curved".to_string(),
+            ));
+        }
+        let mut solver = Solver { graph, roles, at_zero, target };
         solver.at_zero = (0..graph.nodes.len()).map(|index| solver.constant_part(index)).collect::<Result<_>>()?;
         Ok(solver)
     }
@@ -181,6 +190,25 @@ impl<'g> Solver<'g> {
         }
         Ok(Regions { breakpoints, complete: true, reached })
     }
+}
+
+/// Whether a layer is more than what a curve at the end of a network may go through: other places and shapes.
+fn has_pieces_or_weights(role: &Role, op: &Op) -> bool {
+    let is_weighted = matches!(op, Op::Conv(_) | Op::ConvTranspose(_) | Op::MatMul(_));
+    matches!(role, Role::Bend(_) | Role::Largest(_)) || is_weighted
+}
+
+/// The first output, or the last value before it that nothing has curved.
+fn target(graph: &Graph, curved: &HashSet<ValueId>) -> ValueId {
+    let mut target = graph.outputs[0];
+    while curved.contains(&target) {
+        let producer = graph.nodes.iter().find(|node| node.outputs.contains(&target));
+        match producer.and_then(|node| graph.open_inputs(node).first().copied()) {
+            Some(before) => target = before,
+            None => break,
+        }
+    }
+    target
 }
 
 impl Regions {

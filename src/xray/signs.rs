@@ -88,6 +88,8 @@ pub struct SignReport {
     pub channels: Channels,
     /// Of the pre-activations.
     pub histogram: Option<Histogram>,
+    /// Whether all units of each channel are in one and the same piece on every image.
+    pub is_one_map: bool,
 }
 
 impl Histogram {
@@ -150,7 +152,9 @@ impl Signs {
                         state.piece = piece as u8;
                     }
                     state.constant &= usize::from(state.piece) == piece;
-                    state.flat &= pieces.is_flat(piece);
+                    // What is not a number is in no piece.
+                    state.flat &= pieces.is_flat(piece) && !x.is_nan();
+                    state.constant &= !x.is_nan();
                     self.negative[channel] += u64::from(x < 0.0);
                     self.zero += u64::from(after[unit] == 0.0);
                     let saturated = pieces.is_flat(piece) || (curved && self.nonlinearity.is_saturated(channel, x));
@@ -165,6 +169,12 @@ impl Signs {
     fn is_always_on(&self, unit: usize) -> bool {
         let Unit { piece, constant, .. } = self.units[unit];
         constant && self.nonlinearity.pieces(unit / self.shape[1].max(1)).is_sloped(piece.into())
+    }
+
+    /// Whether every channel is an affine function of its pre-activations: all its units in one piece, on every image.
+    fn is_one_map(&self) -> bool {
+        let pixels = self.shape[1].max(1);
+        self.units.chunks(pixels).all(|units| units.iter().all(|unit| unit.constant && unit.piece == units[0].piece))
     }
 
     /// Units, and those of them that are not in the same piece on every image.
@@ -204,6 +214,7 @@ impl Signs {
                 always_on: on.iter().map(|&count| of(count, pixels)).collect(),
             },
             histogram: self.histogram.clone(),
+            is_one_map: self.is_one_map(),
         }
     }
 }
@@ -231,6 +242,27 @@ mod tests {
         assert_eq!((report.dead_units, report.always_on_units, signs.mixed()), (1, 1, [3, 1]));
         assert_eq!((report.counts, report.negative_share, report.zero_share), ([3, 3], 0.5, 0.5));
         assert_eq!((report.dead_channels, report.always_on_channels), (1, 1));
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_in_no_piece() {
+        let mut signs = signs(Activation::Relu, 2);
+        signs.add(&[f32::NAN, -1.0], &[f32::NAN, 0.0]);
+        assert_eq!((signs.report().dead_units, signs.mixed()), (1, [2, 1]));
+    }
+
+    #[test]
+    fn a_channel_in_two_pieces_is_not_one_map() {
+        let mut graph = Graph::default();
+        let ids = ["x", "y"].map(|name| graph.add_value(name, TensorType::real([1, 1, 1, 2]), None));
+        let activation = Activation::LeakyRelu { alpha: 0.1 };
+        let node = Node::new("act", Activate { activation }, vec![Some(ids[0])], vec![ids[1]]);
+        let of = |before: [f32; 2]| {
+            let mut signs = Signs::new(Nonlinearity::of(&graph, &node).unwrap(), &[1, 1, 2]);
+            signs.add(&before, &before);
+            (signs.report().always_on_share, signs.report().is_one_map)
+        };
+        assert_eq!((of([1.0, -1.0]), of([1.0, 2.0])), ((1.0, false), (1.0, true)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::fusion_args::FusionArgs;
 use super::input_args::InputArgs;
 use super::model_args::{ModelArgs, positive};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::onnx::Model;
 use crate::xray::ablation::ablate;
 use crate::xray::collapse::collapses;
@@ -111,7 +112,7 @@ impl XrayArgs {
         let wanted = self.export.wants_page();
         let slice = wanted.then(|| self.slice(graph, &ends, curves.segment_part, &runner, &Passes::default()));
         let slice = slice.transpose()?.flatten();
-        let chain = network(&measured)?;
+        let chain = network(&prepared.bound.network.graph, &measured)?;
         let network = Network {
             verdict: chain.verdict,
             additivity_defect: chain.additivity_defect,
@@ -160,8 +161,7 @@ fn forward_ms(prepared: &Prepared, runner: &dyn Runner) -> Result<f64> {
     Ok(times[1] / prepared.batch as f64)
 }
 
-/// The chain up to the last layer, which is the network.
-fn network(measured: &Measured) -> Result<Chain> {
+fn network(graph: &Graph, measured: &Measured) -> Result<Chain> {
     let none = || Error::Usage("no node of the network maps reals to reals".to_string());
-    measured.layers.iter().rev().find_map(|layer| layer.chain).ok_or_else(none)
+    measured.network(graph).ok_or_else(none)
 }

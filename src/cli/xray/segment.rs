@@ -59,10 +59,11 @@ impl XrayArgs {
             let cut = |tensor: &Tensor| if single.is_some() { rows(tensor, row) } else { tensor.clone() };
             named.iter().map(|(name, tensor)| (name.clone(), cut(tensor))).collect()
         };
-        let third =
-            if prepared.batch > 2 { item(&prepared.x[0], 2) } else { item(&prepared.y[prepared.y.len() - 1], 0) };
+        let items_a_point = if single.is_some() { 1 } else { prepared.batch };
+        let (batch, row) = (2 * items_a_point / prepared.batch, 2 * items_a_point % prepared.batch);
         let (a, b) = (item(&prepared.x[0], 0), item(&prepared.y[0], 0));
-        let mut ends = Ends { single, a, b, c: third };
+        let c = prepared.x.get(batch).map_or_else(|| rotated(&a), |named| item(named, row));
+        let mut ends = Ends { single, a, b, c };
         if let [first, second] = &self.segment[..] {
             let graph = ends.graph(prepared);
             let [a, b] = [first, second].map(|path| from_file(graph, path));
@@ -99,8 +100,8 @@ impl XrayArgs {
         let near: Point =
             a.iter().zip(&end).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + 0.0625 * (b - a)).collect()).collect();
         // A study asks for the segment alone.
-        let circle =
-            wanted.is_none().then(|| solver.walk(Curve::Circle, &around_circle(&a, &near, &c), most)).transpose()?;
+        let circle = wanted.is_none().then(|| around_circle(&a, &near, &c)).flatten();
+        let circle = circle.map(|circle| solver.walk(Curve::Circle, &circle, most)).transpose()?;
         let reach = segment.breakpoints.first().map_or(1.0, |first| first.t) * part;
         // Two inputs often share a background, where ties lie on borders of regions: the middle of the first piece does not.
         let inside: Point =
@@ -115,9 +116,12 @@ impl XrayArgs {
         Ok(Curves {
             reason,
             segment_part: part,
-            pieces_at_least: Some((bends + 1).max(segment.pieces())),
+            pieces_at_least: Some(match segment.complete && part == 1.0 {
+                true => segment.pieces(),
+                false => (bends + 1).max(segment.pieces()),
+            }),
             pieces_on_segment: segment.complete.then(|| segment.pieces()),
-            pieces_on_circle: circle.filter(|circle| circle.complete).map(|circle| circle.pieces() - 1),
+            pieces_on_circle: circle.filter(|circle| circle.complete).map(|circle| circle.breakpoints.len().max(1)),
             breakpoints: breakpoints(graph, &segment),
             local_map: local.transpose()?,
         })
@@ -139,6 +143,10 @@ impl XrayArgs {
     ) -> Result<Option<Square>> {
         if Solver::new(graph).is_err() || flops(graph) > USUAL / 30 {
             return Ok(None);
+        }
+        let [a, b, c] = [&ends.a, &ends.b, &ends.c].map(|named| point(graph, named));
+        if around_circle(&a?, &b?, &c?).is_none() {
+            return Ok(None); // There is no plane.
         }
         let part = part / 16.0;
         let side = |to: &Named| -> Result<Named> {
@@ -206,8 +214,24 @@ fn along_segment(a: &Point, b: &Point) -> Vec<Vec<Vec<f64>>> {
     a.iter().zip(b).map(coefficients).collect()
 }
 
-/// Around the middle of a and b through both, in the plane of a, b and c.
-fn around_circle(a: &Point, b: &Point, c: &Point) -> Vec<Vec<Vec<f64>>> {
+/// The numbers of each input at other places, where there is no third input.
+fn rotated(named: &Named) -> Named {
+    let rotate = |tensor: &Tensor| match tensor {
+        Tensor::Real(array) => {
+            let mut numbers: Vec<f32> = array.iter().copied().collect();
+            let by = numbers.len() / 3;
+            numbers.rotate_left(by);
+            Tensor::real(array.shape(), numbers).unwrap_or_else(|_| tensor.clone())
+        }
+        other => other.clone(),
+    };
+    named.iter().map(|(name, tensor)| (name.clone(), rotate(tensor))).collect()
+}
+
+/// Around the middle of a and b through both, in the plane of a, b and c; none where they lie on one line.
+fn around_circle(a: &Point, b: &Point, c: &Point) -> Option<Vec<Vec<Vec<f64>>>> {
+    /// Of the squared distance to the line: what is less is rounding.
+    const ON_THE_LINE: f64 = 1e-12;
     let combine = |f: &dyn Fn(f64, f64, f64) -> f64| -> Point {
         let of = |((a, b), c): ((&Vec<f64>, &Vec<f64>), &Vec<f64>)| {
             a.iter().zip(b).zip(c).map(|((a, b), c)| f(*a, *b, *c)).collect()
@@ -224,9 +248,12 @@ fn around_circle(a: &Point, b: &Point, c: &Point) -> Vec<Vec<Vec<f64>>> {
     let mut across: Point =
         aside.iter().zip(&radius).map(|(x, r)| x.iter().zip(r).map(|(x, r)| x - share * r).collect()).collect();
     let size = dot(&across, &across);
-    let scale = if size > 0.0 { (length / size).sqrt() } else { 0.0 };
+    if !(size > ON_THE_LINE * dot(&aside, &aside) && length > 0.0) {
+        return None;
+    }
+    let scale = (length / size).sqrt();
     across.iter_mut().flatten().for_each(|x| *x *= scale);
-    middle.into_iter().zip(radius).zip(across).map(|((m, u), v)| vec![m, u, v]).collect()
+    Some(middle.into_iter().zip(radius).zip(across).map(|((m, u), v)| vec![m, u, v]).collect())
 }
 
 fn rows(tensor: &Tensor, row: usize) -> Tensor {

@@ -99,10 +99,20 @@ fn pairs(batches: Batches, feed: &[Fed], most: Option<usize>) -> Result<(Vec<Nam
             feed.iter().map(|fed| changed(fed, |t| each_kind!(t, array => rolled(array)))).collect(),
         )
     } else {
-        (
-            "the input with its mirror image",
-            feed.iter().map(|fed| changed(fed, |t| each_kind!(t, array => mirrored(array)))).collect(),
-        )
+        let mirror: Vec<Fed> =
+            feed.iter().map(|fed| changed(fed, |t| each_kind!(t, array => mirrored(array)))).collect();
+        if feed.iter().zip(&mirror).any(|(fed, mirrored)| fed.tensor != mirrored.tensor) {
+            ("the input with its mirror image", mirror)
+        } else {
+            let negative = |tensor: &Tensor| match tensor {
+                Tensor::Real(array) => Tensor::Real(-array),
+                other => other.clone(),
+            };
+            (
+                "the input with its negative, since it is its own mirror image",
+                feed.iter().map(|fed| changed(fed, negative)).collect(),
+            )
+        }
     };
     let batch = |feed: &[Fed]| (0..count).map(|index| batches.inputs(index, feed)).collect::<Vec<_>>();
     Ok((batch(feed), batch(&paired), pairing))
@@ -120,10 +130,9 @@ fn rolled<E: Clone>(array: &ArrayD<E>) -> ArrayD<E> {
     if items == 0 { array.clone() } else { array.select(Axis(0), &rows) }
 }
 
+/// Each item along all of its axes: whichever of them are width, height and channels.
 fn mirrored<E: Clone>(array: &ArrayD<E>) -> ArrayD<E> {
     let mut mirrored = array.clone();
-    if array.ndim() > 0 {
-        mirrored.invert_axis(Axis(array.ndim() - 1));
-    }
+    (1..array.ndim()).for_each(|axis| mirrored.invert_axis(Axis(axis)));
     mirrored.as_standard_layout().into_owned()
 }

@@ -106,7 +106,7 @@ fn pieces(curves: &Curves, console: &Console) -> Result<()> {
             part => format!("the first 1/{:.0} of the way from one input to another", 1.0 / part),
         };
         console.line(format_args!(
-            "pieces    {} on {way}, {} around a circle 1/16 as wide; at least {} on the whole way",
+            "pieces    {} on {way}, {} around a circle 1/16 as wide; at least {} on the whole way, if no two units bend at once",
             number(curves.pieces_on_segment),
             number(curves.pieces_on_circle),
             count(least as u64),
@@ -116,15 +116,18 @@ fn pieces(curves: &Curves, console: &Console) -> Result<()> {
         console.line(format_args!("pieces    {}", escape(reason)))?;
     }
     let Some(local) = &curves.local_map else { return Ok(()) };
-    let far = local.predictions.iter().filter(|prediction| prediction.same_top1).map(|prediction| prediction.t);
+    let far = local.predictions.iter().take_while(|prediction| prediction.same_top1).map(|prediction| prediction.t);
+    // One number is always the largest.
+    let same = match local.rows {
+        0 | 1 => String::new(),
+        _ => format!("; the same top-1 up to t = {}", far.fold(0.0, f64::max)),
+    };
     console.line(format_args!(
-        "local     the affine map next to the first input ({} x {}, forward differences agree to {:.1e}) is exact up to t = {:.2e}; \
-         the same top-1 up to t = {}",
+        "local     the affine map next to the first input ({} x {}, forward differences agree to {:.1e}) is exact up to t = {:.2e}{same}",
         local.rows,
         local.columns,
         local.forward_difference_error,
         local.reach,
-        far.fold(0.0, f64::max)
     ))
 }
 

@@ -4,7 +4,7 @@ use super::networks::*;
 use crate::build::{Build, Case};
 use reluctor::cpu;
 use reluctor::ops::window::Window;
-use reluctor::ops::{Conv, Op};
+use reluctor::ops::{Conv, Op, Reduce, ReduceKind};
 use reluctor::passes::{Fusion, optimize};
 use reluctor::tensor::{Named, Tensor};
 use reluctor::xray::ablation::ablate;
@@ -116,6 +116,23 @@ fn what_only_looks_linear_is_reported_and_not_merged() {
     assert_eq!((proved.len(), proved[0].proof, proved[0].merged), (1, Proof::IntervalBounds, true));
     let nothing = all(&pair(false, false));
     assert_eq!((nothing[0].proof, nothing[0].merged), (Proof::Nothing, true));
+}
+
+#[test]
+fn the_least_of_several_channels_is_bounded_by_none_of_them_alone() {
+    let mut build = Build::new(35);
+    let x = build.input(&[1, 1, 6, 6]);
+    let positive = build.node("positive", RELU, &[Some(x)]);
+    let signs = build.constant_of(Tensor::real(&[2, 1, 1, 1], vec![1.0, -1.0]).unwrap());
+    let both = build.node("both", pointwise(), &[Some(positive), Some(signs)]);
+    let least = build.node("least", Reduce { kind: ReduceKind::Min, axes: 1..2 }, &[Some(both)]);
+    let (first, second) = (build.positive(&[24, 1, 1, 1]), build.constant(&[4, 24, 3, 3]));
+    let one = build.node("first", pointwise(), &[Some(least), Some(first)]);
+    let relu = build.node("relu", RELU, &[Some(one)]);
+    let window = Window { kernel: [3, 3], ..Window::pointwise() };
+    let two = build.node("second", Conv { window, ..pointwise() }, &[Some(relu), Some(second)]);
+    let case = build.done(&[two]);
+    assert_eq!(collapsed(&case).graph.nodes.len(), case.graph.nodes.len(), "what the Relu gets is below zero");
 }
 
 #[test]

@@ -77,6 +77,19 @@ fn plain(activation: Activation) -> Case {
 }
 
 #[test]
+fn a_network_is_what_the_worst_of_its_outputs_is() {
+    let mut build = Build::new(8);
+    let x = build.input(&[1, 2, 3, 3]);
+    let relu = build.node("relu", RELU, &[Some(x)]);
+    let filters = build.constant(&[1, 2, 1, 1]);
+    let affine = build.node("affine", pointwise(), &[Some(x), Some(filters)]);
+    let case = build.done(&[relu, affine]);
+    let measured = measured(&case);
+    assert_eq!(whole(&measured), Verdict::Affine, "the last layer");
+    assert_eq!(measured.network(&case.graph).unwrap().verdict, Verdict::PositivelyHomogeneous);
+}
+
+#[test]
 fn a_convolution_alone_is_affine_on_the_cpu_and_on_the_device() {
     let mut build = Build::new(3);
     let x = build.input(&[2, 3, 9, 8]);

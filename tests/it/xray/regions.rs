@@ -51,8 +51,42 @@ fn an_affine_network_has_one_piece_and_a_curved_one_is_refused() {
         build.done(&[last])
     };
     let refused = Solver::new(&curved(Activation::Relu).graph).err().map(|error| error.to_string());
-    assert!(refused.is_some_and(|text| text.contains("'last' bends what is curved")));
-    assert!(Solver::new(&curved(Activation::Sigmoid).graph).is_ok(), "what curves and bends no more is left out");
+    assert!(refused.is_some_and(|text| text.contains("'last' reads what comes of")));
+    let refused = Solver::new(&curved(Activation::Sigmoid).graph).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|text| text.contains("nothing comes before")));
+}
+
+#[test]
+fn weights_after_a_curve_are_refused_and_a_curve_at_the_end_is_left_out() {
+    let mut build = Build::new(3);
+    let x = numbers(&mut build, &[0.0]);
+    let line = affine(&mut build, "line", x, &[&[2.0]], &[1.0]);
+    let sigmoid = build.node("sigmoid", Activate { activation: Activation::Sigmoid }, &[Some(line)]);
+    let before = build.done(&[sigmoid]);
+    let local = Solver::new(&before.graph).unwrap().local_map(&[vec![0.0]], &[vec![1.0]], 1.0, 1).unwrap();
+    assert_eq!((local.rows, local.largest_entry), (1, 2.0), "the map is that of the line");
+
+    let mut build = Build::new(3);
+    let x = numbers(&mut build, &[0.0]);
+    let sigmoid = build.node("sigmoid", Activate { activation: Activation::Sigmoid }, &[Some(x)]);
+    let after = affine(&mut build, "after", sigmoid, &[&[2.0]], &[1.0]);
+    let case = build.done(&[after]);
+    let refused = Solver::new(&case.graph).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|text| text.contains("'after' reads what comes of")));
+}
+
+#[test]
+fn forty_residual_blocks_take_no_longer_than_their_layers() {
+    let mut build = Build::new(4);
+    let mut x = numbers(&mut build, &[0.5, -1.0]);
+    for block in 0..40 {
+        let relu = build.node(&format!("relu{block}"), RELU, &[Some(x)]);
+        x = build.node(&format!("sum{block}"), add(), &[Some(x), Some(relu)]);
+    }
+    let case = build.done(&[x]);
+    let [here, there] = [vec![vec![0.5, -1.0]], vec![vec![1.0, -2.0]]];
+    let local = Solver::new(&case.graph).unwrap().local_map(&here, &there, 1.0, 2).unwrap();
+    assert_eq!((local.rows, local.largest_entry), (2, 40f64.exp2()));
 }
 
 /// Convolutions, Relu, a leaky one, a clip, a maximum pool and a residual.
