@@ -9,6 +9,7 @@ use crate::ops::window::{Pads, Window};
 use crate::ops::{Activate, Activation, Binary, BinaryFunction, Conv, Epilogue, Op, Pool, PoolKind};
 use crate::random::Random;
 use crate::tensor::{Tensor, TensorType, checked_len};
+use std::collections::HashSet;
 use std::str::FromStr;
 
 /// Input NxCxHxW, filters KxRxS, then options: `s` stride, `p` padding, `d` dilation, `g` groups, `act=`, `pool=`,
@@ -41,7 +42,12 @@ impl FromStr for ConvSpec {
         let input = [n, c, h, w];
         let mut spec =
             ConvSpec { text, input, out_c, window, groups: 1, residual: false, activation: None, pool: None };
+        let mut seen = HashSet::new();
         for field in fields {
+            let option = field.split('=').next().unwrap_or(field).trim_end_matches(|c: char| c.is_ascii_digit());
+            if !seen.insert(option) {
+                return Err(wrong(&format!("'{option}' is given twice")));
+            }
             spec.option(field).ok_or_else(|| wrong(&format!("'{field}' is no option")))?;
         }
         Ok(spec)
@@ -93,7 +99,7 @@ impl ConvSpec {
     /// The convolution with bias, and what follows it, as separate nodes; weights and bias are random.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the sizes do not fit each other, [`Error::Budget`] where the machine has too little memory.
+    /// [`Error::Usage`] where the sizes do not fit each other, [`Error::Budget`] where the machine has too little memory.
     pub fn graph(&self) -> Result<Graph> {
         self.graph_within(&Budget::default())
     }
@@ -103,6 +109,13 @@ impl ConvSpec {
     /// # Errors
     /// As [`ConvSpec::graph`].
     pub fn graph_within(&self, budget: &Budget) -> Result<Graph> {
+        self.built(budget).map_err(|error| match error {
+            Error::Invalid { culprit, reason } => Error::Usage(format!("'{}': {culprit}: {reason}", self.text)),
+            other => other,
+        })
+    }
+
+    fn built(&self, budget: &Budget) -> Result<Graph> {
         let mut graph = Graph { name: self.text.clone(), ..Graph::default() };
         let mut random = Random::new(1);
         let mut constant = |graph: &mut Graph, name: &str, shape: &[usize], scale: f32| {
@@ -206,11 +219,19 @@ mod tests {
 
     #[test]
     fn what_is_no_spec_is_a_usage_error() {
-        for text in
-            ["", "1x4x8,8x3x3", "1x4x8x8", "1x4x8x8,8x3x3,q1", "1x4x8x8,8x3x3,s0", "1x4x8x8,8x3x3,act=step", "é"]
-        {
+        for text in [
+            "",
+            "1x4x8,8x3x3",
+            "1x4x8x8",
+            "1x4x8x8,8x3x3,q1",
+            "1x4x8x8,8x3x3,s0",
+            "1x4x8x8,8x3x3,act=step",
+            "1x4x8x8,8x3x3,p1,p2",
+            "é",
+        ] {
             assert!(matches!(text.parse::<ConvSpec>(), Err(Error::Usage(_))), "{text}");
         }
-        assert!("1x4x2x2,8x3x3".parse::<ConvSpec>().unwrap().graph().is_err());
+        let large = "1x4x2x2,8x3x3".parse::<ConvSpec>().unwrap().graph();
+        assert!(matches!(large, Err(Error::Usage(_))), "{large:?}");
     }
 }

@@ -48,10 +48,10 @@ pub struct CompareArgs {
     #[command(flatten)]
     faults: FaultArgs,
     /// Absolute tolerance, as numpy's allclose, instead of the certified rounding bound
-    #[arg(long, value_name = "X", help_heading = "Comparison")]
+    #[arg(long, value_name = "X", value_parser = tolerance, help_heading = "Comparison")]
     atol: Option<f64>,
     /// Relative tolerance, as numpy's allclose, instead of the certified rounding bound
-    #[arg(long, value_name = "X", help_heading = "Comparison")]
+    #[arg(long, value_name = "X", value_parser = tolerance, help_heading = "Comparison")]
     rtol: Option<f64>,
     /// Let errors accumulate from layer to layer, and their bounds with them
     #[arg(long, help_heading = "Comparison")]
@@ -118,6 +118,12 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
         report.print(console)?
     }
     Ok(ExitCode::from(u8::from(report.verdict == Verdict::Mismatch)))
+}
+
+/// What nothing exceeds would hide every difference.
+fn tolerance(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|&number: &f64| number >= 0.0 && number.is_finite());
+    number.ok_or_else(|| "expected a number of at least 0".to_string())
 }
 
 impl CompareArgs {

@@ -50,9 +50,12 @@ impl Pad {
         if amounts.len() != 2 * axes.len() || amounts.iter().any(|amount| amount.abs() >= LARGEST) {
             return invalid(format!("{} amounts for {} axes, or one too large", amounts.len(), axes.len()));
         }
-        let (mut begin, mut end) = (vec![0; rank], vec![0; rank]);
+        let (mut begin, mut end, mut seen) = (vec![0; rank], vec![0; rank], vec![false; rank]);
         for (index, &axis) in axes.iter().enumerate() {
             let axis = super::axis(axis, rank)?;
+            if std::mem::replace(&mut seen[axis], true) {
+                return invalid(format!("axis {axis} is named twice"));
+            }
             begin[axis] = amounts[index] as isize;
             end[axis] = amounts[axes.len() + index] as isize;
         }

@@ -43,6 +43,28 @@ fn a_maximum_or_minimum_of_a_nan_is_one() {
 }
 
 #[test]
+fn powers_of_what_is_no_number_or_infinite_are_those_of_the_reference() {
+    let numbers = [f32::NEG_INFINITY, -2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0, f32::INFINITY, f32::NAN];
+    let count = numbers.len();
+    let mut build = Build::new(3);
+    let (a, b) = (build.input(&[count, count]), build.input(&[count, count]));
+    let op = Binary { function: BinaryFunction::Pow, activation: Activation::Identity };
+    let power = build.node("power", op, &[Some(a), Some(b)]);
+    let mut case = build.done(&[power]);
+    let square =
+        |of: &dyn Fn(usize) -> f32| Tensor::real(&[count, count], (0..count * count).map(of).collect()).unwrap();
+    case.inputs[0].1 = square(&|at| numbers[at / count]);
+    case.inputs[1].1 = square(&|at| numbers[at % count]);
+    let expected = cpu::Session::<f32>::new(&case.graph).run(&case.fed()).unwrap().remove(0).1;
+    let got = run(gpu(), &planned(&case), &case.fed()).remove(0).1;
+    for (at, (got, expected)) in got.as_real().unwrap().iter().zip(expected.as_real().unwrap()).enumerate() {
+        let same =
+            got == expected || got.is_nan() && expected.is_nan() || (got - expected).abs() <= 1e-4 * expected.abs();
+        assert!(same, "{} to the power of {} is {expected}, not {got}", numbers[at / count], numbers[at % count]);
+    }
+}
+
+#[test]
 fn a_nan_is_true() {
     let mut build = Build::new(2);
     let x = build.input(&[2, 3]);

@@ -43,6 +43,12 @@ impl XrayArgs {
         let open = leaves_items_open(model, &bindings)?;
         let batch = if open { Some(self.model.batch().unwrap_or(BATCH.min(items.max(1)))) } else { self.model.batch() };
         let bound = self.bind(model, &bindings, feed, device, batch)?;
+        let graph = &bound.network.graph;
+        let results = graph.nodes.iter().flat_map(|node| &node.outputs).chain(&graph.inputs).chain(&graph.outputs);
+        if let Some(value) = results.map(|&id| graph.value(id)).find(|value| value.ty.shape.contains(&0)) {
+            let name = crate::error::escape(&value.name);
+            return Err(Error::Usage(format!("'{name}' holds no elements: there is nothing to measure")));
+        }
         let (x, y, pairing) = pairs(bound.batches, &bound.feed, self.pairs)?;
         let batch = bound.batches.size.max(1);
         Ok(Prepared { pairs: x.len() * batch, batch, x, y, pairing, bound, open })

@@ -261,6 +261,8 @@ fn large() -> Vec<Case> {
         Case::node("Pad", "a pad of 2^63 - 1", &[image(), of(&[0, 0, 0, i64::MAX, 0, 0, 0, i64::MAX])], &[])
             .refused(4, "n"),
         Case::node("Pad", "pads of the wrong length", &[image(), of(&[1, 1])], &[]).refused(4, "node 'n'"),
+        Case::node("Pad", "an axis twice", &[image(), of(&[1, 1, 1, 1]), floats(&[], &[0.0]), of(&[3, -1])], &[])
+            .refused(4, "named twice"),
         Case::node("Tile", "2^40 times", &[image(), of(&[huge, 1, 1, 1])], &[]).refused(6, "tensor 'n"),
         Case::node("Tile", "-1 times", &[image(), of(&[-1, 1, 1, 1])], &[]).refused(4, "node 'n'"),
         Case::node("Expand", "to 2^40", &[image(), of(&[huge, 1, 4, 4])], &[]).refused(6, "tensor 'y'"),
