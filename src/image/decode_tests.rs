@@ -25,10 +25,14 @@ fn png(size: [u32; 2], depth: u8, colour: u8, chunks: &[(&[u8; 4], &[u8])], line
     let all = [(b"IHDR", header.as_slice())].into_iter().chain(chunks.iter().copied());
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     for (name, data) in all.chain([(b"IDAT", lines.as_slice()), (b"IEND", &[])]) {
-        let body = [name.as_slice(), data].concat();
-        png.extend([&(data.len() as u32).to_be_bytes()[..], &body, &crc(&body).to_be_bytes()].concat());
+        png.extend(chunk(name, data));
     }
     png
+}
+
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [name.as_slice(), data].concat();
+    [&(data.len() as u32).to_be_bytes()[..], &body, &crc(&body).to_be_bytes()].concat()
 }
 
 fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -102,6 +106,34 @@ fn palettes_are_expanded_transparent_or_not() {
     for chunks in [vec![palette], vec![palette, (b"tRNS", &[0])]] {
         assert_eq!(decoded(&png([2, 1], 1, 3, &chunks, &lines)).pixels(), [4, 5, 6, 1, 2, 3]);
     }
+}
+
+#[test]
+fn of_an_animation_the_first_frame_is_taken() {
+    let number = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
+    // Number, size, place; a second each, without disposal or blending.
+    let control = |at: u32| [&number(&[at, 2, 1, 0, 0])[..], &[0, 1, 0, 1, 0, 0]].concat();
+    let first = png([2, 1], 8, 0, &[(b"acTL", &number(&[2, 0])), (b"fcTL", &control(0))], &[0, 7, 200]);
+    let second = [number(&[2]), stored(&[0, 90, 91])].concat();
+    let (pictures, end) = first.split_at(first.len() - 12);
+    let animated = [pictures, &chunk(b"fcTL", &control(1)), &chunk(b"fdAT", &second), end].concat();
+    assert_eq!(decoded(&animated), Picture::new(2, 1, 1, vec![7, 200]).unwrap());
+}
+
+#[test]
+fn inks_become_red_green_and_blue() {
+    // A baseline JPEG of 8x8 pixels and four components, as Adobe writes inks, all of them half there: quantized by 1, one
+    // code for a difference of 0 and one for the end of a block.
+    let table = [&[0xff, 0xdb, 0, 67, 0][..], &[1; 64]].concat();
+    let frame = [0xff, 0xc0, 0, 20, 8, 0, 8, 0, 8, 4, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0];
+    let codes = |class: u8| [&[0xff, 0xc4, 0, 20, class, 1][..], &[0; 15], &[0]].concat();
+    let scan = [0xff, 0xda, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0];
+    let adobe = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
+    let jpeg = [adobe, &table[..], &frame, &codes(0x00), &codes(0x10), &scan, &[0b0000_0000, 0xff, 0xd9]].concat();
+    let picture = decoded(&jpeg);
+    assert_eq!((picture.width(), picture.height(), picture.channels()), (8, 8, 3));
+    // Half of the light gets through each ink, and half of that through black.
+    assert!(picture.pixels().iter().all(|&sample| (63..=65).contains(&sample)), "{:?}", &picture.pixels()[..3]);
 }
 
 #[test]
