@@ -59,8 +59,8 @@ impl XrayArgs {
             let cut = |tensor: &Tensor| if single.is_some() { rows(tensor, row) } else { tensor.clone() };
             named.iter().map(|(name, tensor)| (name.clone(), cut(tensor))).collect()
         };
-        let items_a_point = if single.is_some() { 1 } else { prepared.batch };
-        let (batch, row) = (2 * items_a_point / prepared.batch, 2 * items_a_point % prepared.batch);
+        // The third point: an item of a batch, or a batch of its own.
+        let (batch, row) = if single.is_some() { (2 / prepared.batch, 2 % prepared.batch) } else { (2, 0) };
         let (a, b) = (item(&prepared.x[0], 0), item(&prepared.y[0], 0));
         let c = prepared.x.get(batch).map_or_else(|| rotated(&a), |named| item(named, row));
         let mut ends = Ends { single, a, b, c };

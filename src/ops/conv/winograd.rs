@@ -127,8 +127,7 @@ pub(super) fn rounding(shape: &ConvShape) -> Rounding<impl Sums> {
 
 /// Not beside a tile of `conv_subgroup` that needs less than 1.25 of its time by estimate, since its weights are four times
 /// as many, or less than about half a millisecond more, since it takes 0.7 s to compile; nor on devices where nobody has
-/// measured it. On lavapipe the estimates were held
-/// against the measured shapes (`benches/RESULTS.md`).
+/// measured it. On lavapipe the estimates were held against the measured shapes (`benches/RESULTS.md`).
 pub(super) fn pays(problem: &Problem<'_>) -> Result<(), String> {
     const WORTH_ITS_WEIGHTS: f64 = 1.25;
     const WORTH_A_PIPELINE: f64 = 20e6;
