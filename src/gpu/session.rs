@@ -8,6 +8,7 @@ use crate::error::{Error, Result, escape};
 use crate::plan::{Layout, Output, Plan, Port, numbers};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 
 /// A plan on a device, ready to run. Runs of one device follow one another, also from several threads.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Session {
     /// The outputs that the device computes, in order.
     pub(super) computed: Vec<Port>,
     pub(super) readback: Readback,
+    /// Where inputs are brought into their layout, kept from run to run: fresh memory costs more than that does.
+    packed: Mutex<Vec<f32>>,
 }
 
 /// An input's place on the device and its row-major elements.
@@ -42,6 +45,7 @@ impl Session {
             buffers,
             steps,
             computed,
+            packed: Mutex::default(),
         })
     }
 
@@ -119,9 +123,17 @@ impl Session {
     /// Stages the inputs: they reach the device before the next submission runs.
     pub(super) fn write(&self, queue: &wgpu::Queue, fed: &[Fed<'_>]) -> Result<()> {
         let mut upload = Upload::new(&self.gpu, queue);
+        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         for (port, elements) in fed {
             let (buffer, range) = self.buffers.range(&port.view)?;
-            upload.write(&escape(&port.name), buffer, range.start, bytemuck::cast_slice(elements))?;
+            let as_they_lie: &[f32] = match port.layout {
+                Layout::Plain => elements,
+                layout => {
+                    layout.pack_into(&port.ty.shape, elements, &mut packed);
+                    &packed
+                }
+            };
+            upload.write(&escape(&port.name), buffer, range.start, bytemuck::cast_slice(as_they_lie))?;
         }
         Ok(())
     }
@@ -162,7 +174,7 @@ fn computed(output: &Output) -> Option<&Port> {
     }
 }
 
-/// The elements of a tensor of the port's kind and shape, as they lie on the device.
+/// The row-major elements of a tensor of the port's kind and shape.
 fn elements<'a>(port: &Port, tensor: &'a Tensor) -> Result<Cow<'a, [f32]>> {
     let given = tensor.tensor_type();
     if given != port.ty {
@@ -170,11 +182,7 @@ fn elements<'a>(port: &Port, tensor: &'a Tensor) -> Result<Cow<'a, [f32]>> {
         let reason = format!("expected {:?} {expected}, got {:?} {given}", expected.kind, given.kind);
         return Err(Error::invalid(&port.name, reason));
     }
-    let numbers = numbers::to_device(&port.name, tensor)?;
-    Ok(match port.layout {
-        Layout::Plain => numbers,
-        layout => Cow::Owned(layout.pack(&port.ty.shape, &numbers)),
-    })
+    numbers::to_device(&port.name, tensor)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::{Lowering, View};
 use crate::kernels::Kernel;
 use crate::ops::OpResult;
+use crate::simd::vectorized;
 use crate::uniform;
-use std::ops::Range;
+use rayon::prelude::*;
 
 /// Channels that lie side by side in [`Layout::ByFour`]: one `vec4<f32>` of WGSL.
 pub const CHANNELS: usize = 4;
@@ -35,55 +36,99 @@ impl Layout {
 
     /// Row-major elements as they lie in memory.
     pub fn pack(self, shape: &[usize], elements: &[f32]) -> Vec<f32> {
-        let Some(blocks) = self.blocks(shape) else { return elements.to_vec() };
-        let mut packed = vec![0.0; self.len(shape)];
-        for Block { plain, packed: place } in blocks {
-            let planes = elements[plain].chunks(place.len() / CHANNELS).enumerate();
-            for (channel, plane) in planes {
-                let pixels = packed[place.clone()].chunks_exact_mut(CHANNELS).zip(plane);
-                pixels.for_each(|(pixel, element)| pixel[channel] = *element);
-            }
-        }
+        let mut packed = Vec::new();
+        self.pack_into(shape, elements, &mut packed);
         packed
+    }
+
+    /// The same in memory that was used before, whatever it holds.
+    pub fn pack_into(self, shape: &[usize], elements: &[f32], packed: &mut Vec<f32>) {
+        let Some([images, channels, pixels]) = self.images(shape) else {
+            packed.clear();
+            return packed.extend_from_slice(elements);
+        };
+        if !channels.is_multiple_of(CHANNELS) {
+            packed.clear();
+        }
+        packed.resize(self.len(shape), 0.0);
+        let of_image = packed.len() / images;
+        let pairs = elements
+            .chunks(channels * pixels)
+            .zip(packed.chunks_mut(of_image))
+            .flat_map(|(planes, packed)| planes.chunks(CHANNELS * pixels).zip(packed.chunks_mut(CHANNELS * pixels)));
+        spread(elements.len(), pairs, |(planes, packed)| vectorized(|| interleave(planes, packed, pixels)));
     }
 
     /// What lies in memory as row-major elements. Reads it once and in order: it may be a device's.
     pub fn unpack(self, shape: &[usize], packed: &[f32]) -> Vec<f32> {
-        /// So many pixels stay in the first cache while their four channels are taken apart.
-        const PIXELS: usize = 256;
-        let Some(blocks) = self.blocks(shape) else { return packed.to_vec() };
-        let mut elements = vec![0.0; shape.iter().product()];
-        for Block { plain, packed: place } in blocks {
-            let plane = place.len() / CHANNELS;
-            let elements = &mut elements[plain];
-            for (at, pixels) in packed[place].chunks(PIXELS * CHANNELS).enumerate() {
-                for (channel, plane) in elements.chunks_exact_mut(plane).enumerate() {
-                    let elements = plane[at * PIXELS..].iter_mut().zip(pixels.chunks_exact(CHANNELS));
-                    elements.for_each(|(element, pixel)| *element = pixel[channel]);
-                }
-            }
-        }
+        let Some([images, channels, pixels]) = self.images(shape) else { return packed.to_vec() };
+        let mut elements = vec![0.0; images * channels * pixels];
+        let of_image = packed.len() / images;
+        let pairs = elements
+            .chunks_mut(channels * pixels)
+            .zip(packed.chunks(of_image))
+            .flat_map(|(planes, packed)| planes.chunks_mut(CHANNELS * pixels).zip(packed.chunks(CHANNELS * pixels)));
+        let count = packed.len();
+        spread(count, pairs, |(planes, packed)| vectorized(|| take_apart(planes, packed, pixels)));
         elements
     }
 
-    /// Where the channels that lie side by side are in both orders; none where both orders are one.
-    fn blocks(self, shape: &[usize]) -> Option<impl Iterator<Item = Block>> {
-        let (Layout::ByFour, &[n, c, h, w]) = (self, shape) else { return None };
-        let (pixels, blocks) = (h * w, c.div_ceil(CHANNELS));
-        let filled = n * blocks * usize::from(pixels > 0);
-        Some((0..filled).map(move |at| {
-            let (image, block) = (at / blocks, at % blocks);
-            let [first, end] = [block, block + 1].map(|block| (image * c + (block * CHANNELS).min(c)) * pixels);
-            let packed = at * pixels * CHANNELS;
-            Block { plain: first..end, packed: packed..packed + pixels * CHANNELS }
-        }))
+    /// Images, channels, and pixels of a channel; none where both orders are one.
+    fn images(self, shape: &[usize]) -> Option<[usize; 3]> {
+        match (self, shape) {
+            (Layout::ByFour, &[n, c, h, w]) => Some([n, c, h * w]).filter(|sizes| !sizes.contains(&0)),
+            _ => None,
+        }
     }
 }
 
-/// Up to four neighbouring channels of an image: `plain` one plane after another, `packed` pixel by pixel.
-struct Block {
-    plain: Range<usize>,
-    packed: Range<usize>,
+/// Numbers from which on other threads are worth waking.
+const WORTH_THREADS: usize = 1 << 16;
+
+/// Does the work on each item, in any order, on all threads where so many numbers are worth it.
+fn spread<T: Send>(numbers: usize, items: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
+    if numbers < WORTH_THREADS {
+        items.for_each(work);
+    } else {
+        items.collect::<Vec<_>>().into_par_iter().for_each(work);
+    }
+}
+
+/// Up to four planes, pixel by pixel. Where there are fewer, what lies behind the last one is left as it is.
+#[inline(always)]
+fn interleave(planes: &[f32], packed: &mut [f32], pixels: usize) {
+    if let Some([a, b, c, d]) = four(planes, pixels) {
+        let planes = a.iter().zip(b).zip(c).zip(d);
+        for (pixel, (((a, b), c), d)) in packed.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(planes) {
+            *pixel = [*a, *b, *c, *d];
+        }
+        return;
+    }
+    for (channel, plane) in planes.chunks(pixels).enumerate() {
+        packed.chunks_exact_mut(CHANNELS).zip(plane).for_each(|(pixel, element)| pixel[channel] = *element);
+    }
+}
+
+/// The way back.
+#[inline(always)]
+fn take_apart(planes: &mut [f32], packed: &[f32], pixels: usize) {
+    /// So many pixels stay in the first cache while their four channels are taken apart.
+    const AT_ONCE: usize = 256;
+    for (at, packed) in packed.chunks(AT_ONCE * CHANNELS).enumerate() {
+        for (channel, plane) in planes.chunks_exact_mut(pixels).enumerate() {
+            let elements = plane[at * AT_ONCE..].iter_mut().zip(packed.as_chunks::<CHANNELS>().0);
+            elements.for_each(|(element, pixel)| *element = pixel[channel]);
+        }
+    }
+}
+
+/// Four planes of so many pixels; none where there are fewer.
+#[inline(always)]
+fn four(planes: &[f32], pixels: usize) -> Option<[&[f32]; CHANNELS]> {
+    let (a, rest) = planes.split_at_checked(pixels)?;
+    let (b, rest) = rest.split_at_checked(pixels)?;
+    let (c, d) = rest.split_at_checked(pixels)?;
+    (d.len() == pixels).then_some([a, b, c, d])
 }
 
 /// Whether both layouts of a tensor are the same bytes.
@@ -137,6 +182,24 @@ mod tests {
         let packed = Layout::ByFour.pack(&[1, 5, 1, 2], &elements);
         assert_eq!(packed, [1., 3., 5., 7., 2., 4., 6., 8., 9., 0., 0., 0., 10., 0., 0., 0.]);
         assert_eq!(Layout::ByFour.unpack(&[1, 5, 1, 2], &packed), elements);
+    }
+
+    #[test]
+    fn many_images_come_back_as_they_went() {
+        for shape in [[3, 6, 130, 97], [2, 7, 3, 5], [2, 3, 0, 4], [0, 3, 2, 2], [1, 1, 300, 300]] {
+            let elements: Vec<f32> = (0..shape.iter().product()).map(|at| at as f32).collect();
+            let mut packed = vec![f32::NAN; 1000];
+            Layout::ByFour.pack_into(&shape, &elements, &mut packed);
+            assert_eq!(packed, Layout::ByFour.pack(&shape, &elements));
+            assert_eq!(packed.len(), Layout::ByFour.len(&shape));
+            let [_, c, h, w] = shape;
+            for (at, element) in elements.iter().enumerate() {
+                let (image, channel, pixel) = (at / (c * h * w), at / (h * w) % c, at % (h * w));
+                let block = image * c.div_ceil(CHANNELS) + channel / CHANNELS;
+                assert_eq!(packed[(block * h * w + pixel) * CHANNELS + channel % CHANNELS], *element);
+            }
+            assert_eq!(Layout::ByFour.unpack(&shape, &packed), elements);
+        }
     }
 
     #[test]
