@@ -54,8 +54,17 @@ def prepare(work, folder, args):
     image.tofile(task["input"])
     session = onnxruntime.InferenceSession(task["model"], providers=["CPUExecutionProvider"])
     session.run(None, {entry.name: image})[0].tofile(task["reference"])
-    layer = {"layer": work["layer"]} if "layer" in work else {}
+    layer = convolution(Layer(work["layer"]), folder) | {"layer": work["layer"]} if "layer" in work else {}
     return task | layer | {"input_name": entry.name, "shape": shape, "threads": args.threads}
+
+
+def convolution(layer, folder):
+    """A layer for engines that read no ONNX: its sizes, its weights in files."""
+    files = {name: str(folder / name) for name in ("weights", "bias")}
+    layer.weights.tofile(files["weights"])
+    layer.bias.tofile(files["bias"])
+    sizes = {"filters": layer.weights.shape, "stride": layer.stride, "pad": layer.pad, "groups": layer.groups}
+    return {"convolution": sizes | files}
 
 
 def call(command, args, **environment):
@@ -106,6 +115,13 @@ def wonnx(task, runs, args):
     return peer([args.wonnx], task, runs, args, WGPU_BACKEND="vulkan", **name)
 
 
+def burn(task, runs, args):
+    if "layer" not in task:
+        return None, "reads no ONNX files: single layers only"
+    software = args.device not in ("auto", "gpu")
+    return peer([args.burn], task | {"software": software}, runs, args)
+
+
 def webgpu_provider(task, runs, args):
     command = [args.webgpu_python, str(HERE / "onnx_runtime.py")]
     return peer(command, task | {"provider": "WebGpuExecutionProvider"}, runs, args)
@@ -119,6 +135,7 @@ ENGINES = {
     "reluctor": reluctor,
     "ncnn Vulkan": ncnn,
     "wonnx": wonnx,
+    "burn-wgpu": burn,
     "ONNX Runtime WebGPU": webgpu_provider,
     "ONNX Runtime CPU": cpu_provider,
 }
@@ -129,6 +146,7 @@ def main():
     parser.add_argument("--reluctor", default=str(ROOT / "target/release/reluctor"))
     parser.add_argument("--wonnx", default=str(ROOT / "target/release/wonnx-peer"))
     parser.add_argument("--webgpu-python", default=sys.executable, help="a Python that has onnxruntime-webgpu")
+    parser.add_argument("--burn", default=str(ROOT / "target/release/burn-peer"))
     parser.add_argument("--run-with", default="", help="a command put before every engine's: to choose a driver")
     parser.add_argument(
         "--device", default="gpu", help="as reluctor's --device, and wonnx's; ncnn and WebGPU take the first adapter",
