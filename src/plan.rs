@@ -17,7 +17,7 @@ use crate::graph::{Graph, ValueId};
 use crate::kernels::Variant;
 use crate::ops::Problem;
 use crate::tensor::{Tensor, TensorType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -251,6 +251,11 @@ impl Plan {
     /// Bytes of packed weights.
     pub fn weights_bytes(&self) -> u64 {
         self.buffers.iter().filter(|buffer| buffer.contents.is_some()).map(|buffer| buffer.bytes).sum()
+    }
+
+    /// The names of the kernels that run.
+    pub fn kernels(&self) -> BTreeSet<&'static str> {
+        self.dispatches().map(|dispatch| dispatch.variant.kernel.name).collect()
     }
 
     /// Bytes of all device buffers that hold tensors, weights included.

@@ -88,7 +88,9 @@ fn collect(value: &Value, path: &str, at: String, found: &mut Vec<(String, f64)>
     } else if path.is_empty() {
         found.extend(value.as_f64().map(|number| (at, number)));
     } else {
-        let (head, rest) = path.split_once('.').unwrap_or((path, ""));
+        // A percentile's name may have a point in it.
+        let whole = value.get(path).map(|_| (path, ""));
+        let (head, rest) = whole.or_else(|| path.split_once('.')).unwrap_or((path, ""));
         if let Some(inner) = value.get(head).or_else(|| value.get(format!("{head}_ms"))) {
             let at = if at.is_empty() { head.to_string() } else { format!("{at}.{head}") };
             collect(inner, rest, at, found);
@@ -103,7 +105,7 @@ mod tests {
 
     fn failures(text: &str) -> Result<Vec<(String, f64)>, String> {
         let fusion = [("a", 1.5), ("b", 0.5)].map(|(name, speedup)| json!({ "name": name, "speedup": speedup }));
-        let report = json!({ "total_ms": { "median": 20.0 }, "fusion": fusion });
+        let report = json!({ "total_ms": { "median": 20.0, "p99.9": 30.0 }, "fusion": fusion });
         text.parse::<Assertion>().unwrap().failures(&report)
     }
 
@@ -113,6 +115,7 @@ mod tests {
         assert_eq!(failures("total.median <= 0.02 s"), Ok(vec![]));
         assert_eq!(failures("total.median<20"), Ok(vec![("total.median".to_string(), 20.0)]));
         assert_eq!(failures("total_ms.median>20000us").unwrap().len(), 1);
+        assert_eq!(failures("total.p99.9<30").unwrap(), [("total.p99.9".to_string(), 30.0)]);
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 use crate::random::Random;
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Percentiles that every set of times has.
+const USUAL: [f64; 2] = [90.0, 99.0];
 
 /// What a set of times says, in their unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -9,8 +13,9 @@ use serde::Serialize;
 pub struct Statistics {
     pub median: f64,
     pub min: f64,
-    pub p90: f64,
-    pub p99: f64,
+    /// By name: `p90`, `p99`, and what else was asked for.
+    #[serde(flatten)]
+    pub percentiles: BTreeMap<String, f64>,
     /// The median of the distances from the median.
     pub mad: f64,
     /// The standard deviation as a part of the mean: the coefficient of variation.
@@ -21,19 +26,33 @@ pub struct Statistics {
 impl Statistics {
     /// Of at least one time.
     pub fn of(times: &[f64]) -> Self {
+        Statistics::with_percentiles(times, &[])
+    }
+
+    /// The same, with percentiles beyond the usual ones.
+    pub fn with_percentiles(times: &[f64], more: &[f64]) -> Self {
         let sorted = sorted(times);
         let median = percentile(&sorted, 50.0);
         let distances = self::sorted(&sorted.iter().map(|time| (time - median).abs()).collect::<Vec<_>>());
         Statistics {
             median,
             min: sorted.first().copied().unwrap_or(f64::NAN),
-            p90: percentile(&sorted, 90.0),
-            p99: percentile(&sorted, 99.0),
+            percentiles: USUAL.iter().chain(more).map(|&p| (named(p), percentile(&sorted, p))).collect(),
             mad: percentile(&distances, 50.0),
             cv: variation(times),
             runs: times.len(),
         }
     }
+
+    /// One of its percentiles; not a number where it was not asked for.
+    pub fn percentile(&self, percent: f64) -> f64 {
+        self.percentiles.get(&named(percent)).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// What a percentile is called: `p90`, `p99.9`.
+pub fn named(percent: f64) -> String {
+    format!("p{percent}")
 }
 
 fn variation(times: &[f64]) -> f64 {
@@ -136,9 +155,11 @@ mod tests {
 
     #[test]
     fn percentiles_lie_between_the_closest_ranks() {
-        let statistics = Statistics::of(&[4.0, 1.0, 3.0, 2.0]);
+        let statistics = Statistics::with_percentiles(&[4.0, 1.0, 3.0, 2.0], &[50.0, 99.9]);
         assert_eq!((statistics.median, statistics.min, statistics.mad, statistics.runs), (2.5, 1.0, 1.0, 4));
-        assert!((statistics.p90 - 3.7).abs() < 1e-12);
+        assert!((statistics.percentile(90.0) - 3.7).abs() < 1e-12);
+        assert_eq!(statistics.percentiles.keys().collect::<Vec<_>>(), ["p50", "p90", "p99", "p99.9"]);
+        assert_eq!(statistics.percentile(50.0), statistics.median);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::input_files::file_name;
 use super::layers::{self, Go};
 use super::model_args::ModelArgs;
 use super::quantity::shortened;
+use super::save_args::SaveArgs;
 use super::suite;
 use crate::cases::numbered;
 use crate::compare::{
@@ -23,6 +24,7 @@ use crate::compare::{
 use crate::error::{Error, Result, escape};
 use crate::graph::Graph;
 use crate::onnx::Model;
+use crate::plan::Plan;
 use crate::report::Table;
 use crate::special_values::SpecialValues;
 use crate::tensor::{Named, Tensor, borrowed, format_shape};
@@ -61,6 +63,8 @@ pub struct CompareArgs {
     fail_fast: bool,
     #[command(flatten)]
     bundle: BundleArgs,
+    #[command(flatten)]
+    save: SaveArgs,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -97,9 +101,15 @@ struct Report {
 }
 
 pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
+    args.save.check()?;
     let device = args.device.open(console)?;
     args.faults.announce(&device)?;
     if let Some(folder) = &args.suite {
+        if args.save.is_given() {
+            return Err(Error::Usage(
+                "--save-outputs and --save-layers are of one network, not of a suite".to_string(),
+            ));
+        }
         return args.run_suite(folder, &device, console);
     }
     let (model, bindings) = (args.model.open()?, args.model.bindings());
@@ -107,6 +117,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
     let request = Request { batch: args.model.batch(), independent: false };
     let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
     let bound = bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;
+    args.device.warn_where_unused(bound.network.plan.as_ref().map(Plan::kernels).as_ref());
     for fed in bound.feed.iter().filter(|_| !args.json) {
         console.line(format_args!("input     {fed}"))?;
     }
@@ -170,6 +181,7 @@ impl CompareArgs {
         let (layers, guilty) = self.layers(&engine, &bound.network.graph, &inputs)?;
         let first_diverging = layers.iter().find(|layer| layer.difference.verdict == Verdict::Mismatch);
         let first_diverging = first_diverging.map(|layer| layer.name.clone());
+        self.save.layers(&engine, &inputs)?;
         let outputs = self.outputs(&engine, &bound.network.unfused, &inputs)?;
         let suspect = Suspect {
             node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node))?,
@@ -226,6 +238,7 @@ impl CompareArgs {
     /// The whole run against the unfused network in f64, and against stored outputs where there are any.
     fn outputs(&self, engine: &Engine<'_>, unfused: &Graph, inputs: &Named) -> Result<Vec<OutputReport>> {
         let computed = engine.run(inputs)?;
+        self.save.outputs(&computed)?;
         let wide: Vec<(&str, Tensor<f64>)> =
             inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.cast())).collect();
         let wide: Vec<(&str, &Tensor<f64>)> = wide.iter().map(|(name, tensor)| (*name, tensor)).collect();

@@ -1,6 +1,6 @@
-//! `--device`, `--checked`, `--precision`, `--timeout`: what a network runs on, and how.
+//! `--device`, `--checked`, `--precision`, `--kernel`, `--timeout`, `--max-gpu-memory`: what a network runs on, and how.
 
-use super::console::Console;
+use super::console::{Console, warn};
 use super::model_args::memory;
 use super::tune_args::stored;
 pub use crate::device::{Device, DeviceReport, Precision};
@@ -9,6 +9,7 @@ use crate::gpu::{Choice, Feature, Gpu, Options};
 use crate::ops::conv::choice::FAMILIES;
 use crate::tune::store::Store;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,15 +29,35 @@ pub struct DeviceArgs {
     precision: Precision,
     #[command(flatten)]
     kernel: KernelArgs,
-    /// How long the device may take for one submission
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
-    timeout: Duration,
+    #[command(flatten)]
+    budget: DeviceBudgetArgs,
     /// Run as on an adapter that lacks these
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURE", help_heading = "Device")]
     without: Vec<Feature>,
+}
+
+/// What a network may ask of a device. Commands that submit nothing take all of it too, so that one set of flags serves
+/// every command.
+#[derive(Args)]
+pub struct DeviceBudgetArgs {
+    /// How long the device may take for one submission
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120", help_heading = "Device")]
+    timeout: Duration,
     /// What a network's tensors and weights may take on the device, for example 512MiB; exit code 6 where it is more
     #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Device")]
     max_gpu_memory: Option<u64>,
+}
+
+impl DeviceBudgetArgs {
+    /// Of a device that is opened within this budget.
+    pub fn options(&self) -> Options {
+        Options { timeout: self.timeout, max_memory: self.max_gpu_memory, ..Options::default() }
+    }
+
+    /// Bytes on the device at most.
+    pub fn max_memory(&self) -> Option<u64> {
+        self.max_gpu_memory
+    }
 }
 
 #[derive(Args)]
@@ -53,6 +74,20 @@ impl KernelArgs {
     pub fn forced(&self) -> Option<Arc<str>> {
         self.kernel.clone()
     }
+
+    /// Says so where a kernel was asked for and is not among those that run; the CPU executor has none.
+    pub fn warn_where_unused(&self, kernels: Option<&BTreeSet<&str>>) {
+        let Some(asked) = &self.kernel else { return };
+        match kernels {
+            None => warn(format_args!("warning: the CPU executor has no kernels: '{asked}' computes nothing")),
+            Some(kernels) if !kernels.iter().any(|kernel| is_kernel_of(kernel, asked)) => {
+                warn(format_args!(
+                    "warning: '{asked}' fits no convolution here; `plan --explain` says what runs instead"
+                ));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 impl DeviceArgs {
@@ -64,11 +99,9 @@ impl DeviceArgs {
         self.precision.supported()?;
         let options = Options {
             checked: self.checked,
-            timeout: self.timeout,
             conv_kernel: self.kernel.forced(),
-            max_memory: self.max_gpu_memory,
             without: self.without.clone(),
-            ..Options::default()
+            ..self.budget.options()
         };
         match open_with_cache(&self.device, options)? {
             Some(gpu) => Ok(Device::Gpu(gpu)),
@@ -86,6 +119,11 @@ impl DeviceArgs {
         let device = (self.device != Choice::Auto).then(|| format!("--device '{}'", self.device));
         let kernel = self.kernel.forced().map(|kernel| format!("--kernel '{kernel}'"));
         device.into_iter().chain(kernel).collect::<Vec<_>>().join(" ")
+    }
+
+    /// See [`KernelArgs::warn_where_unused`].
+    pub fn warn_where_unused(&self, kernels: Option<&BTreeSet<&str>>) {
+        self.kernel.warn_where_unused(kernels);
     }
 
     /// The precision in force.
@@ -106,6 +144,11 @@ pub fn open_with_cache(choice: &Choice, options: Options) -> Result<Option<Gpu>>
         let table = stored(&gpu, store.as_ref());
         gpu.tuned(&table)
     }))
+}
+
+/// Whether a kernel is that of this name, which may name a tile too.
+fn is_kernel_of(kernel: &str, name: &str) -> bool {
+    name.split(' ').next() == Some(kernel)
 }
 
 /// The name of a convolution's kernel, and perhaps of its tile.

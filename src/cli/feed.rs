@@ -20,6 +20,10 @@ pub struct Fed {
 /// The model's inputs while they are being filled.
 pub struct Feed {
     slots: Vec<(Declared, Option<Fed>)>,
+    /// Inputs that have a default: nothing need be given for them.
+    defaults: Vec<Declared>,
+    /// What is given in place of a default.
+    overrides: Vec<Fed>,
     /// What the items along the first dimension are called, where they are pictures.
     pub items: Vec<String>,
     /// Where the network sees each of them.
@@ -30,7 +34,8 @@ impl Feed {
     /// Nothing filled yet.
     pub fn of(model: &Model) -> Result<Self> {
         let slots = model.inputs()?.into_iter().map(|declared| (declared, None)).collect();
-        Ok(Feed { slots, items: Vec::new(), views: Vec::new() })
+        let defaults = model.defaults()?;
+        Ok(Feed { slots, defaults, overrides: Vec::new(), items: Vec::new(), views: Vec::new() })
     }
 
     /// The inputs, in the model's order.
@@ -48,12 +53,17 @@ impl Feed {
         self.slots.iter().filter_map(|(_, fed)| fed.as_ref())
     }
 
-    /// The declaration of the input of this name.
+    /// What is given in place of defaults.
+    pub fn overrides(&self) -> &[Fed] {
+        &self.overrides
+    }
+
+    /// The declaration of the input of this name, which may have a default.
     ///
     /// # Errors
     /// [`Error::Usage`] where there is none.
     pub fn named(&self, name: &str) -> Result<&Declared> {
-        self.declared().find(|declared| declared.name == name).ok_or_else(|| {
+        self.declared().chain(&self.defaults).find(|declared| declared.name == name).ok_or_else(|| {
             let names: Vec<String> = self.declared().map(|declared| escape(&declared.name)).collect();
             Error::Usage(format!("the model has no input '{}'; its inputs are: {}", escape(name), names.join(", ")))
         })
@@ -69,8 +79,12 @@ impl Feed {
             let reason = format!("is declared as {kind:?}, but {source} holds {:?}", tensor.kind());
             return Err(Error::invalid(format!("input '{name}'"), reason));
         }
+        let has_default = self.defaults.iter().any(|declared| declared.name == name);
+        let open = kind == Kind::Real && !has_default;
+        let given = Fed { name: name.to_string(), tensor, source, open };
         match self.slots.iter_mut().find(|(declared, fed)| declared.name == name && fed.is_none()) {
-            Some((_, slot)) => *slot = Some(Fed { name: name.to_string(), tensor, source, open: kind == Kind::Real }),
+            Some((_, slot)) => *slot = Some(given),
+            None if has_default && self.overrides.iter().all(|fed| fed.name != name) => self.overrides.push(given),
             None => return Err(Error::Usage(format!("input '{}' is given twice", escape(name)))),
         }
         Ok(())
@@ -83,7 +97,7 @@ impl Feed {
     pub fn complete(self) -> Result<Vec<Fed>> {
         let missing: Vec<String> = self.open().iter().map(|declared| escape(&declared.name)).collect();
         if missing.is_empty() {
-            return Ok(self.slots.into_iter().filter_map(|(_, fed)| fed).collect());
+            return Ok(self.slots.into_iter().filter_map(|(_, fed)| fed).chain(self.overrides).collect());
         }
         Err(Error::Usage(format!(
             "nothing is given for input {}; give an image with --preset, or --input, --test-data or --random",

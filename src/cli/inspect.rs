@@ -1,6 +1,7 @@
 //! `reluctor inspect`
 
 use super::console::Console;
+use super::device_args::DeviceBudgetArgs;
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count};
 use crate::error::{Error, Result, UnsupportedNode, escape};
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 pub struct InspectArgs {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    budget: DeviceBudgetArgs,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -57,7 +60,8 @@ impl Support {
             }
             Err(error) => return Err(error),
         };
-        match passes::optimize(graph, &Fusion::all()).and_then(|graph| plan(&graph, &Limits::default())) {
+        let limits = Limits { max_memory: args.budget.max_memory(), ..Limits::default() };
+        match passes::optimize(graph, &Fusion::all()).and_then(|graph| plan(&graph, &limits)) {
             Ok(_) => Ok(Support::default()),
             Err(Error::Unsupported { nodes, .. }) => Ok(Support { only_on_cpu: nodes, ..Support::default() }),
             // A larger device may take what the smallest one does not.

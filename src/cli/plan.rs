@@ -1,7 +1,7 @@
 //! `reluctor plan`
 
 use super::console::Console;
-use super::device_args::{KernelArgs, open_with_cache};
+use super::device_args::{DeviceBudgetArgs, KernelArgs, open_with_cache};
 use super::fusion_args::FusionArgs;
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count, flops};
@@ -25,6 +25,8 @@ pub struct PlanArgs {
     device: Option<Choice>,
     #[command(flatten)]
     kernel: KernelArgs,
+    #[command(flatten)]
+    budget: DeviceBudgetArgs,
     /// Say for each step what was fused into it, why a neighbour was not, and why its kernel was chosen
     #[arg(long)]
     explain: bool,
@@ -37,6 +39,7 @@ pub fn run(args: &PlanArgs, console: &Console) -> Result<ExitCode> {
     let graph = args.model.open()?.graph(&args.model.bindings())?;
     let graph = passes::optimize(graph, &args.fusion.fusion()?)?;
     let plan = plan(&graph, &args.limits(console)?)?;
+    args.kernel.warn_where_unused(Some(&plan.kernels()));
     if args.json {
         console.json(&document(&graph, &plan))?;
     } else {
@@ -48,9 +51,10 @@ pub fn run(args: &PlanArgs, console: &Console) -> Result<ExitCode> {
 impl PlanArgs {
     fn limits(&self, console: &Console) -> Result<Limits> {
         let conv_kernel = self.kernel.forced();
-        let guaranteed = Limits { conv_kernel: conv_kernel.clone(), ..Limits::default() };
+        let max_memory = self.budget.max_memory();
+        let guaranteed = Limits { conv_kernel: conv_kernel.clone(), max_memory, ..Limits::default() };
         let Some(choice) = &self.device else { return Ok(guaranteed) };
-        let gpu = open_with_cache(choice, Options { conv_kernel, ..Options::default() })?;
+        let gpu = open_with_cache(choice, Options { conv_kernel, ..self.budget.options() })?;
         if gpu.is_none() {
             console.note("the CPU executor needs no plan; this one is for the limits that WebGPU guarantees");
         }

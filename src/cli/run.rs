@@ -1,40 +1,36 @@
 //! `reluctor run`
 
+mod job;
 mod lines;
 mod list;
 mod many;
 
 use super::answers::{Reading, correct, read_labels};
-use super::batches::Request;
-use super::bind::{Bound, bind};
 use super::console::Console;
-use super::device_args::{Device, DeviceArgs};
+use super::device_args::DeviceArgs;
 use super::drawn::{Folder, Target};
 use super::fault_args::FaultArgs;
-use super::feed::Feed;
 use super::fusion_args::FusionArgs;
-use super::input_args::{Album, InputArgs, album};
+use super::input_args::InputArgs;
 use super::input_files::is_picture;
+use super::measure_args::MeasureArgs;
 use super::model_args::{ModelArgs, positive};
-use super::quantity::milliseconds;
 use super::run_report::{Accuracy, Report, Timing};
-use super::task::{Answer, Reader, Task, TaskArgs, no_classifier};
+use super::save_args::SaveArgs;
+use super::task::{Answer, Task, TaskArgs, no_classifier};
+use super::timeline::{self, TracedRun};
 use super::tune_args::TuneArgs;
-use crate::answer::{View, item, sheet};
+use crate::answer::sheet;
 use crate::bench::since;
 use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::files;
-use crate::graph::Graph;
-use crate::image::{Picture, Placement, Preset};
-use crate::onnx::Model;
-use crate::passes::Fusion;
-use crate::session::{Options, Session};
-use crate::tensor::{Named, borrowed, row_major_slice};
+use crate::image::Picture;
+use crate::tensor::{Named, row_major_slice};
 use clap::Args;
+use job::Job;
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Instant;
@@ -76,15 +72,10 @@ pub struct RunArgs {
     /// The true classes, integers in an .npy file: prints the top-1 accuracy
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     expect_labels: Option<PathBuf>,
-    /// Write the outputs to an .npz file
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    save_outputs: Option<PathBuf>,
-    /// Write what each layer computes to an .npz file; with --no-fuse, each node of the model is a layer
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    save_layers: Option<PathBuf>,
-    /// How many more times to run for the time, after the first run
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Output")]
-    iterations: usize,
+    #[command(flatten)]
+    save: SaveArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
     /// Print one JSON document
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -116,6 +107,7 @@ impl FromStr for Shard {
 
 pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     let (model, pictures) = args.model_and_pictures();
+    args.save.check()?;
     if args.takes_many(&pictures)? {
         return many::run(args, &model, &pictures, console);
     }
@@ -130,15 +122,19 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     }
     console.detail(format_args!("{} nodes after fusion", job.graph().nodes.len()));
 
-    let outputs = job.run(&session, args.iterations, &mut timing, console)?;
+    let ran = job.run(&session, &args.measure, &mut timing, console)?;
     if session.reopened() > 0 {
         console.note("the device was lost on the way; it was opened again, and the run repeated");
     }
-    if let Some(path) = &args.save_outputs {
-        save(path, outputs.clone())?;
+    let outputs = ran.outputs;
+    args.save.outputs(&outputs)?;
+    if args.save.wants_layers() {
+        args.save.layers(&*job.engine(&session, "--save-layers")?, &job.inputs(0))?;
     }
-    if let Some(path) = &args.save_layers {
-        job.save_layers(&session, path)?;
+    let profile = args.measure.profile().then(|| job.profile(&device, &ran.traces)).transpose()?;
+    if let Some(file) = args.measure.trace() {
+        let before = [timing.load, timing.compile];
+        timeline::write(file, &[TracedRun { name: &job.graph().name, trace: ran.traces.last(), before }])?;
     }
     let reading = args.reading()?;
     // What is wrong with the labels is said before any result.
@@ -163,6 +159,8 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
         answers: &answers,
         written: &written,
         timing,
+        profile,
+        percentiles: args.measure.percentiles(),
     };
     if args.json {
         console.json(&report.json()?)?
@@ -239,150 +237,4 @@ impl RunArgs {
         }
         Ok(Some(Accuracy::of(correct(scores, &labels), labels.len())))
     }
-}
-
-/// A network, ready to be loaded, and what it is fed.
-struct Job {
-    model: Model,
-    bound: Bound,
-    album: Album,
-    items: Vec<String>,
-    views: Vec<View>,
-    /// How pictures became inputs.
-    preset: Option<Preset>,
-}
-
-impl Job {
-    /// What the outputs say of each item, where the task is more than classes.
-    fn answers(&self, args: &RunArgs, reading: &Reading, outputs: &Named) -> Result<Vec<Answer>> {
-        if !args.task.is_beyond_classes() && args.task.out.is_none() {
-            return Ok(Vec::new());
-        }
-        let reader = Reader { args: &args.task, reading, preset: self.preset.as_ref() };
-        let items = self.bound.batches.items;
-        let own = self.own_view();
-        let answer = |at: usize| {
-            let source = self.album.get(at).map(|(_, picture)| picture);
-            let view = self.views.get(at).or(own.as_ref());
-            reader.answer(&item(outputs, at, items)?, source, view, args.task.out.is_some())
-        };
-        (0..items).map(answer).collect()
-    }
-
-    /// Where there is no picture, the input itself is one.
-    fn own_view(&self) -> Option<View> {
-        let shape: [usize; 4] = self.bound.feed.iter().find(|fed| fed.open)?.tensor.shape().try_into().ok()?;
-        let preset = Preset::named("none").ok()?;
-        let (size, channels) = (preset.size_of(shape), preset.channels_of(shape));
-        let placement = Placement { scale: [1.0; 2], offset: [0.0; 2] };
-        Some(View { picture: size, network: size, channels, placement })
-    }
-
-    /// Measures first where that was asked for, and plans again with what was found.
-    fn tune(&mut self, args: &RunArgs, device: Device, console: &Console) -> Result<Device> {
-        let device = args.tune.apply(device, &[&self.bound.network.graph], &args.faults, console)?;
-        if args.tune.is_wanted() {
-            self.bound.network.plan = device.plan(&self.bound.network.graph, &args.faults)?;
-        }
-        Ok(device)
-    }
-
-    /// Reads the model before the device is opened: what is wrong with the model is said first.
-    fn load(args: &RunArgs, timing: &mut Timing, console: &Console) -> Result<(Self, Device)> {
-        let start = Instant::now();
-        let (model_args, pictures) = args.model_and_pictures();
-        let (model, bindings) = (model_args.open()?, model_args.bindings());
-        let preset = model_args.is_default().then_some(default_model::PRESET);
-        let samples = model_args.is_default() && pictures.is_empty() && args.inputs.is_empty();
-        let album = if samples { default_model::images()? } else { album(&pictures)? };
-        let feed = args.inputs.feed(&model, &bindings, &album, preset)?;
-        let independent = !album.is_empty() || args.expect_labels.is_some();
-        let (items, views) = (feed.items.clone(), feed.views.clone());
-        if let Some(path) = &args.inputs.dump_input {
-            dump(path, &feed)?;
-        }
-        let request = Request { batch: model_args.batch(), independent };
-        let mut device: Option<Device> = None;
-        let mut plan = |graph: &Graph| {
-            timing.load = since(start);
-            let opened = match device.take() {
-                Some(device) => device,
-                None => {
-                    let opened = args.device.open(console)?;
-                    args.faults.announce(&opened)?;
-                    opened
-                }
-            };
-            let start = Instant::now();
-            let plan = device.insert(opened).plan(graph, &args.faults);
-            timing.compile = since(start);
-            plan
-        };
-        let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
-        let bound = bind(&model, &bindings, feed.complete()?, request, policy, &fusion, &mut plan)?;
-        let device = device.ok_or_else(|| Error::Internal("nothing was planned".to_string()))?;
-        let preset = args.inputs.pictures.preset(preset)?;
-        Ok((Job { model, bound, album, items, views, preset }, device))
-    }
-
-    fn session(&self, device: &Device, fusion: &Fusion) -> Result<Session> {
-        let options = Options { fusion: fusion.clone(), bindings: self.bound.bindings.clone(), ..Options::default() };
-        Session::holding(&self.model, device, &options, &self.bound.network)
-    }
-
-    fn graph(&self) -> &Graph {
-        &self.bound.network.graph
-    }
-
-    /// Runs every batch; where there is one, `iterations` times more for the time.
-    fn run(&self, session: &Session, iterations: usize, timing: &mut Timing, console: &Console) -> Result<Named> {
-        let (mut outputs, mut runs) = (Named::new(), Vec::new());
-        for index in 0..self.bound.batches.count() {
-            let inputs = self.bound.batches.inputs(index, &self.bound.feed);
-            let start = Instant::now();
-            let result = session.run(&borrowed(&inputs))?;
-            let ms = since(start);
-            runs.push(ms);
-            console.detail(format_args!("batch {} of {}: {}", index + 1, self.bound.batches.count(), milliseconds(ms)));
-            self.bound.batches.append(&mut outputs, index, result)?;
-        }
-        if runs.len() == 1 {
-            let inputs = self.bound.batches.inputs(0, &self.bound.feed);
-            for _ in 0..iterations {
-                let start = Instant::now();
-                session.run(&borrowed(&inputs))?;
-                runs.push(since(start));
-            }
-        }
-        timing.record(&runs);
-        Ok(outputs)
-    }
-
-    fn save_layers(&self, session: &Session, path: &Path) -> Result<()> {
-        if self.bound.batches.count() > 1 {
-            return Err(Error::Usage("--save-layers takes one batch; use fewer items or a larger --batch".to_string()));
-        }
-        let mut layers = Named::new();
-        let inputs = self.bound.batches.inputs(0, &self.bound.feed);
-        session.engine(&borrowed(&inputs))?.observe(&inputs, &mut |outputs| {
-            layers.extend(outputs);
-            Ok(())
-        })?;
-        save(path, layers)
-    }
-}
-
-/// The tensor of the first input, as the network gets it.
-fn dump(path: &Path, feed: &Feed) -> Result<()> {
-    match feed.filled().next() {
-        Some(fed) => files::write_npy(path, &fed.tensor),
-        None => Err(Error::Usage("--dump-input has no input to write".to_string())),
-    }
-}
-
-/// A network may give one value twice, and an archive holds it once.
-fn save(path: &Path, mut tensors: Named) -> Result<()> {
-    let mut seen = HashSet::new();
-    tensors.retain(|(name, _)| seen.insert(name.clone()));
-    files::write_npz(path, &tensors)
 }

@@ -6,8 +6,11 @@ use super::console::Console;
 use super::device_args::{DeviceReport, Precision};
 use super::feed::Fed;
 use super::input_args::Album;
+use super::profile::print_steps;
 use super::quantity::{count, milliseconds};
 use super::task::{Answer, Found};
+use crate::bench::steps::StepRow;
+use crate::bench::{Statistics, named};
 use crate::error::{Result, escape};
 use crate::image::half_blocks;
 use crate::tensor::{Named, format_shape};
@@ -23,7 +26,7 @@ const PICTURE_COLUMNS: usize = 40;
 const ITEMS_SHOWN: usize = 20;
 
 /// Milliseconds.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[derive(Debug, Default, Clone, Serialize)]
 pub struct Timing {
     /// Reading files, importing, fusing.
     pub load: f64,
@@ -33,19 +36,31 @@ pub struct Timing {
     pub first: f64,
     /// The median of the later runs; the first where it was the only one.
     pub run: f64,
-    /// All runs together.
+    /// The later runs, by the wall clock; where there are several batches, of one on average.
+    pub later: Option<Statistics>,
+    /// The first runs of all batches together.
     #[serde(skip)]
     pub total: f64,
 }
 
 impl Timing {
-    /// Takes the times of all runs in order.
-    pub fn record(&mut self, runs: &[f64]) {
-        let mut later = runs.get(1..).filter(|later| !later.is_empty()).unwrap_or(runs).to_vec();
-        later.sort_by(f64::total_cmp);
-        self.first = runs.first().copied().unwrap_or(0.0);
-        self.run = later.get(later.len() / 2).copied().unwrap_or(0.0);
-        self.total = runs.iter().sum();
+    /// Takes the first run of each batch, in order.
+    pub fn ran(&mut self, batches: &[f64]) {
+        self.first = batches.first().copied().unwrap_or(0.0);
+        self.run = match batches.get(1..) {
+            Some([_, ..]) => Statistics::of(&batches[1..]).median,
+            _ => self.first,
+        };
+        self.total = batches.iter().sum();
+    }
+
+    /// Takes runs that were made for the time alone.
+    pub fn ran_again(&mut self, runs: &[f64], percentiles: &[f64]) {
+        if !runs.is_empty() {
+            let later = Statistics::with_percentiles(runs, percentiles);
+            self.run = later.median;
+            self.later = Some(later);
+        }
     }
 }
 
@@ -83,6 +98,10 @@ pub struct Report<'a> {
     /// Where pictures of the answers were written.
     pub written: &'a [PathBuf],
     pub timing: Timing,
+    /// A row for each step, where that was asked for.
+    pub profile: Option<Vec<StepRow>>,
+    /// Percentiles that people are shown.
+    pub percentiles: Vec<f64>,
 }
 
 impl Report<'_> {
@@ -164,10 +183,19 @@ impl Report<'_> {
             let (correct, total) = (count(correct as u64), count(total as u64));
             console.line(format_args!("accuracy   {:.2} % ({correct} of {total})", top1 * 100.0))?;
         }
-        let Timing { load, compile, first, run, total } = self.timing;
-        let [load, compile, first, run, total] = [load, compile, first, run, total].map(milliseconds);
+        let Timing { load, compile, first, run, total, later } = &self.timing;
+        let [load, compile, first, run, total] = [load, compile, first, run, total].map(|&ms| milliseconds(ms));
         let all = if self.batches.count() > 1 { format!(", all batches {total}") } else { String::new() };
-        console.line(format_args!("time       load {load}, compile {compile}, first run {first}, run {run}{all}"))
+        console.line(format_args!("time       load {load}, compile {compile}, first run {first}, run {run}{all}"))?;
+        if let Some(later) = later.as_ref().filter(|later| later.runs > 1) {
+            let percentile = |&p: &f64| format!(", {} {}", named(p), milliseconds(later.percentile(p)));
+            let percentiles: String = self.percentiles.iter().map(percentile).collect();
+            let (runs, min) = (count(later.runs as u64), milliseconds(later.min));
+            console.line(format_args!("runs       {runs} later ones: least {min}, median {run}{percentiles}"))?;
+        }
+        let Some(profile) = &self.profile else { return Ok(()) };
+        console.line("")?;
+        print_steps(profile, console)
     }
 
     /// For programs.
@@ -208,6 +236,7 @@ impl Report<'_> {
             "written": self.written,
             "accuracy": self.accuracy,
             "timing_ms": self.timing,
+            "profile": self.profile,
         }))
     }
 }
@@ -246,9 +275,11 @@ mod tests {
     #[test]
     fn the_first_run_does_not_count_among_the_later_ones() {
         let mut timing = Timing::default();
-        timing.record(&[100.0, 3.0, 1.0, 2.0]);
+        timing.ran(&[5.0]);
+        assert_eq!((timing.first, timing.run, timing.later.is_none()), (5.0, 5.0, true));
+        timing.ran_again(&[3.0, 1.0, 2.0], &[50.0]);
+        assert_eq!((timing.first, timing.run, timing.total), (5.0, 2.0, 5.0));
+        timing.ran(&[100.0, 3.0, 1.0, 2.0]);
         assert_eq!((timing.first, timing.run, timing.total), (100.0, 2.0, 106.0));
-        timing.record(&[5.0]);
-        assert_eq!((timing.first, timing.run), (5.0, 5.0));
     }
 }

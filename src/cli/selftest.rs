@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
+use super::model_args::positive;
 use crate::bundle;
 use crate::error::Result;
 use crate::selftest::{Find, Subject, Tally, reproducer, seeds, try_seed};
@@ -17,7 +18,7 @@ pub struct SelftestArgs {
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = minutes, conflicts_with = "graphs")]
     minutes: f64,
     /// How many random networks to try, instead of how long
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     graphs: Option<usize>,
     /// The seed of the first network, from which the others' are drawn
     ///
@@ -39,8 +40,8 @@ pub struct SelftestArgs {
 
 /// Minutes, at most a week.
 fn minutes(text: &str) -> Result<f64, String> {
-    let minutes = text.parse::<f64>().ok().filter(|minutes| (0.0..=10_080.0).contains(minutes));
-    minutes.ok_or_else(|| "expected a number of minutes".to_string())
+    let minutes = text.parse::<f64>().ok().filter(|&minutes| 0.0 < minutes && minutes <= 10_080.0);
+    minutes.ok_or_else(|| "expected a positive number of minutes, at most a week's".to_string())
 }
 
 #[derive(Serialize)]

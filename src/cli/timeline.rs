@@ -1,38 +1,46 @@
-//! A traced run in the Trace Event Format that chrome://tracing and Perfetto read.
+//! Traced runs in the Trace Event Format that chrome://tracing and Perfetto read.
 //! Source: Google, Trace Event Format, "complete events".
 
-use super::measure::Measured;
 use crate::error::{Error, Result};
 use crate::gpu::{Phase, Trace};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Writes the last traced run of each subject, one process a subject, host and device as its threads.
+/// A run whose steps were timed.
+pub struct TracedRun<'a> {
+    /// What ran.
+    pub name: &'a str,
+    /// None on an adapter without timestamps.
+    pub trace: Option<&'a Trace>,
+    /// Milliseconds that planning, and loading with compilation, took before it.
+    pub before: [f64; 2],
+}
+
+/// Writes runs, one process each, host and device as its threads.
 ///
 /// # Errors
 /// [`Error::Usage`] where the device has no timestamps; [`Error::Io`].
-pub fn write(path: &Path, measured: &[Measured]) -> Result<()> {
+pub fn write(path: &Path, runs: &[TracedRun<'_>]) -> Result<()> {
     let mut events = Vec::new();
-    for (process, measured) in measured.iter().enumerate() {
-        let Some(trace) = &measured.trace else {
-            return Err(Error::Usage("--trace needs a device with timestamps".to_string()));
-        };
-        events.push(json!({
-            "ph": "M", "name": "process_name", "pid": process, "args": { "name": measured.fusion.name }
-        }));
-        for (thread, name) in [(0, "host"), (1, "device")] {
-            events.push(
-                json!({ "ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": { "name": name } }),
-            );
-        }
-        events.extend(of_run(process, trace, measured.before));
+    for (process, run) in runs.iter().enumerate() {
+        let trace = run.trace.ok_or_else(no_timestamps)?;
+        let name = |what: &str, thread: usize, name: &str| json!({ "ph": "M", "name": what, "pid": process, "tid": thread, "args": { "name": name } });
+        let names =
+            [name("process_name", 0, run.name), name("thread_name", 0, "host"), name("thread_name", 1, "device")];
+        events.extend(names);
+        events.extend(of_run(process, trace, run.before));
     }
     let document = json!({ "displayTimeUnit": "ms", "traceEvents": events });
     std::fs::write(path, document.to_string()).map_err(|error| Error::io(path, error))
 }
 
-/// Microseconds since planning began; the rounds between loading and the run are left out. The device's clock is another one: its last step is taken to end with the host's
-/// wait, which is what ends it.
+/// That steps cannot be timed here.
+pub fn no_timestamps() -> Error {
+    Error::Usage("--trace and --profile need a device with timestamps".to_string())
+}
+
+/// Microseconds since planning began; the rounds between loading and the run are left out. The device's clock is another
+/// one: its last step is taken to end with the host's wait, which is what ends it.
 fn of_run(process: usize, trace: &Trace, [plan, load]: [f64; 2]) -> Vec<Value> {
     let event = move |thread: usize, name: &str, start_ms: f64, ms: f64| {
         json!({

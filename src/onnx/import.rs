@@ -4,11 +4,11 @@
 use super::external::External;
 use super::node::{Names, OnnxNode};
 use super::proto::{self, Dim, GraphProto, NodeProto};
-use super::{Bindings, data, declared};
+use super::{Bindings, Declared, data, declared};
 use crate::error::{Error, Result, UnsupportedNode, escape};
 use crate::graph::{Graph, ValueId};
 use crate::ops::*;
-use crate::tensor::{TensorType, checked_len};
+use crate::tensor::{Tensor, TensorType, checked_len};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Reads one node and adds what it means to the graph.
@@ -330,8 +330,8 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
         if !seen.insert(input.name) {
             return Err(Error::invalid(format!("input '{}'", input.name), "is declared twice"));
         }
-        let bound = bindings.constants.get(input.name);
-        if let Some(constant) = bound {
+        if let Some(constant) = bindings.constants.get(input.name) {
+            fits(constant, &declared(input)?)?;
             let id = graph.add_constant(input.name, constant.clone());
             graph.values[id.0].element_type = input.tensor.as_ref().map(|tensor| tensor.elem_type);
             names.insert(input.name.to_string(), id);
@@ -361,6 +361,16 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
         }
         None => Ok(()),
     }
+}
+
+/// Whether an input's content is what the model declares.
+fn fits(constant: &Tensor, declared: &Declared) -> Result<()> {
+    if constant.kind() != declared.kind {
+        let reason = format!("is declared as {:?}, but holds {:?}", declared.kind, constant.kind());
+        return Err(Error::invalid(format!("input '{}'", declared.name), reason));
+    }
+    let shapes = [(declared.name.clone(), constant.shape().to_vec())].into();
+    declared.shape(&Bindings { shapes, ..Bindings::default() }).map(drop)
 }
 
 /// The nodes, each after those whose results it reads. Files in order stay in order.

@@ -24,7 +24,7 @@ use crate::graph::Graph;
 use crate::tensor::{Kind, MAX_RANK, Shape, Tensor};
 use external::External;
 use proto::{Dim, Encode};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -129,10 +129,19 @@ impl Model {
 
     /// What the caller has to supply: the graph's inputs without a default.
     pub fn inputs(&self) -> Result<Vec<Declared>> {
+        self.declared_inputs(false)
+    }
+
+    /// What the caller may supply: inputs that an initializer gives a value where nothing else does.
+    pub fn defaults(&self) -> Result<Vec<Declared>> {
+        self.declared_inputs(true)
+    }
+
+    fn declared_inputs(&self, with_default: bool) -> Result<Vec<Declared>> {
         let model = self.parse()?;
-        let defaults: Vec<&str> = model.graph.initializers.iter().map(|tensor| tensor.name).collect();
-        let open = model.graph.inputs.iter().filter(|input| !defaults.contains(&input.name));
-        open.map(|input| declared(input).map_err(|error| self.blame(error))).collect()
+        let defaults: HashSet<&str> = model.graph.initializers.iter().map(|tensor| tensor.name).collect();
+        let wanted = model.graph.inputs.iter().filter(|input| defaults.contains(&input.name) == with_default);
+        wanted.map(|input| declared(input).map_err(|error| self.blame(error))).collect()
     }
 
     /// The network with concrete shapes. What does not depend on its inputs is already computed.

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 /// `activation(scale[c] * (x[n, c, ..] - mean[c]) / sqrt(variance[c] + epsilon) + bias[c])`.
 ///
-/// Inputs: x, scale, bias, mean, variance. Source: ONNX, operator BatchNormalization.
+/// Inputs: x `[n, c, ..]` or `[n]`, and scale, bias, mean, variance `[c]`. Source: ONNX, operator BatchNormalization.
 #[derive(Debug, Clone)]
 pub struct BatchNormalization {
     /// Added to the variance.
@@ -37,7 +37,8 @@ impl BatchNormalization {
         // Only training reads the momentum.
         node.float("momentum", 0.9)?;
         let inference = node.opset() >= 7 || node.flag("is_test")?;
-        if node.flag("training_mode")? || !inference {
+        // Before opset 14 the outputs beside the first one say so.
+        if node.flag("training_mode")? || !inference || node.output_count() > 1 {
             return unsupported("it is in training mode");
         }
         if node.opset() < 9 && node.int("spatial", 1)? != 1 {
@@ -61,10 +62,17 @@ impl BatchNormalization {
     }
 }
 
-/// `[c]` shaped to broadcast over `[n, c, ..]`.
+/// Elements that share a channel and an image.
+fn pixels(shape: &[usize]) -> usize {
+    shape.iter().skip(2).product()
+}
+
+/// `[c]` shaped to broadcast over `[n, c, ..]`, or over `[n]`, whose one channel is not among its dimensions.
 fn along_channels(values: &[f64], rank: usize) -> OpResult<ArrayD<f64>> {
     let mut shape = vec![1; rank];
-    shape[1] = values.len();
+    if rank > 1 {
+        shape[1] = values.len();
+    }
     Ok(array(&shape, values.to_vec())?)
 }
 
@@ -85,8 +93,11 @@ pub static CHANNEL_AFFINE: Kernel = Kernel {
 impl Operator for BatchNormalization {
     fn infer(&self, inputs: &[Option<&TensorType>]) -> OpResult<Vec<TensorType>> {
         let x = real_type(inputs, 0)?;
-        let Some(&channels) = x.shape.get(1) else {
-            return invalid(format!("input has shape {x}: no channels"));
+        let channels = match x.shape[..] {
+            [] => return invalid("its input is a scalar: it has no channels"),
+            // ONNX: the one dimension is the batch, and there is 1 channel.
+            [_] => 1,
+            [_, channels, ..] => channels,
         };
         for slot in 1..5 {
             let ty = real_type(inputs, slot)?;
@@ -106,7 +117,7 @@ impl Operator for BatchNormalization {
         let shape = first.shape().to_vec();
         let channel = |(&f, &o): (&f64, &f64)| Channel { factor: T::of(f), offset: T::of(o), slope: T::zero() };
         let channels = map.factor.iter().zip(&map.offset).map(channel).collect();
-        let pixels = shape[2..].iter().product::<usize>().max(1);
+        let pixels = pixels(&shape).max(1);
         let finish = Finish { channels, pixels, residual: None, activation: self.activation };
         let mut values = row_major(first.into_real()?);
         let planes = values.par_chunks_mut(pixels).enumerate();
@@ -145,7 +156,7 @@ impl Operator for BatchNormalization {
         let (input, output) = (node.input(0)?, node.output(0)?);
         let packed = node.constant_buffer("factor, offset", packed)?;
         let types = node.input_types();
-        let inner = real_type(&types, 0)?.shape[2..].iter().product::<usize>() as u32;
+        let inner = pixels(&real_type(&types, 0)?.shape) as u32;
         let [activation_a, activation_b] = self.activation.parameters();
         let (channels, count) = (map.factor.len() as u32, node.count(output));
         let params = AffineParams { channels, inner, count, activation_a, activation_b };

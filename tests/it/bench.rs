@@ -81,6 +81,30 @@ fn a_timeline_has_host_and_device_on_one_clock() {
     assert!(of(1).count() > 0 && of(1).all(|event| end(event) <= last + 1.0));
 }
 
+#[test]
+fn percentiles_are_those_asked_for_and_a_threshold_may_be_on_one() {
+    let report = json(&bench(&["--percentile", "50,99.9", "--json", "--assert", "total.p99.9<1000s"]));
+    assert_eq!(report["total_ms"]["p50"], report["total_ms"]["median"]);
+    assert!(report["ways"][1]["ms"]["p99.9"].as_f64() >= report["ways"][1]["ms"]["p90"].as_f64());
+}
+
+#[test]
+fn without_fusion_both_ways_are_the_unfused_one() {
+    let report = json(&bench(&["--no-fuse", "--json"]));
+    let ways: Vec<_> = (0..2).map(|at| (&report["ways"][at]["name"], &report["ways"][at]["dispatches"])).collect();
+    assert_eq!(ways, [(&"unfused".into(), &3.into()); 2]);
+    let activation_only = json(&bench(&["--fuse", "activation", "--json"]));
+    assert_eq!(activation_only["ways"][0]["dispatches"], 2);
+}
+
+#[test]
+fn a_profile_of_a_suite_has_the_steps_of_each_subject() {
+    let suite = ["bench", "--suite", "pools", "--device", "cpu", "--json", "--no-fuse", "--profile"];
+    let report = json(&[&suite[..], &["--duration", "0", "--warmup", "0", "--iterations", "1"]].concat());
+    let (subjects, rows) = (report["fusion"].as_array().unwrap(), report["results"].as_array().unwrap());
+    assert_eq!(rows.len(), 3 * subjects.len(), "convolution, activation and pool");
+}
+
 /// Chromium, where it is installed.
 fn browser() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"]

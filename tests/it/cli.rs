@@ -2,6 +2,8 @@
 
 use crate::models::folder;
 use crate::scratch::Scratch;
+use reluctor::onnx::ModelBuilder;
+use reluctor::tensor::{Tensor, TensorType};
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
@@ -157,4 +159,115 @@ fn a_seed_makes_the_same_random_networks_again() {
     assert_eq!((&one["graphs"], &one["failures"]), (&6.into(), &0.into()));
     assert_eq!(one["operators"], same["operators"]);
     assert_ne!(one["operators"], other["operators"]);
+}
+
+/// Which command takes which flag: scripts rely on it.
+#[test]
+fn every_command_takes_the_flags_that_it_is_documented_to_take() {
+    const RUNS: &[&str] = &["run", "compare", "bench", "xray"];
+    const MODELS: &[&str] = &["run", "compare", "bench", "xray", "plan", "inspect"];
+    let contract: [(&[&str], &[&str]); 13] = [
+        (&["--device", "--checked"], &["run", "compare", "bench", "xray", "selftest"]),
+        (&["--input", "--random", "--seed", "--range"], RUNS),
+        (&["--test-data"], &["run", "compare"]),
+        (&["--shape", "--dim", "--batch"], MODELS),
+        (&["--preset", "--labels", "--top-k", "--softmax"], &["run"]),
+        (&["--save-outputs", "--save-layers"], &["run", "compare"]),
+        (&["--atol", "--rtol", "--fail-fast"], &["compare"]),
+        (&["--precision"], &["run", "compare", "bench"]),
+        (&["--fuse", "--no-fuse", "--kernel"], &["run", "compare", "bench", "plan"]),
+        (&["--warmup", "--iterations", "--duration", "--percentile", "--profile", "--trace"], &["bench", "run"]),
+        (&["--export-json", "--export-csv", "--export-markdown", "--export-html"], &["bench", "compare", "xray"]),
+        (&["--max-memory", "--max-gpu-memory", "--max-flops", "--timeout"], MODELS),
+        (&["--verbose", "--quiet", "--no-color", "--version"], MODELS),
+    ];
+    for (flags, commands) in contract {
+        for command in commands {
+            let help = String::from_utf8(reluctor(&[command, "--help"]).stdout).unwrap();
+            let has = |flag: &&&str| help.split_whitespace().any(|word| word.trim_end_matches(',') == **flag);
+            let missing: Vec<_> = flags.iter().filter(|flag| !has(flag)).collect();
+            assert!(missing.is_empty(), "{command} lacks {missing:?}");
+        }
+    }
+}
+
+#[test]
+fn run_measures_as_long_as_it_is_told_and_shows_each_step() {
+    let scratch = Scratch::folder("profile");
+    let trace = scratch.file("trace.json");
+    for device in ["cpu", "gpu"] {
+        let measure = ["--warmup", "1", "--iterations", "4", "--percentile", "50,99.9", "--profile", "--trace", &trace];
+        let report = json(&[&["run", "--device", device, "--json"], &measure[..]].concat());
+        let later = &report["timing_ms"]["later"];
+        assert_eq!((&later["runs"], &later["p50"]), (&4.into(), &report["timing_ms"]["run"]));
+        assert!(later["p99.9"].as_f64() >= later["p50"].as_f64());
+        let steps = report["profile"].as_array().unwrap();
+        assert!(steps.len() > 3 && steps.iter().all(|step| step["checked"] == false), "{steps:?}");
+        let written: Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+        assert!(written["traceEvents"].as_array().is_some_and(|events| events.len() > steps.len()));
+    }
+    let refused = reluctor(&["run", "--device", "cpu", "--batch", "5", "--profile"]);
+    assert_eq!(refused.status.code(), Some(2), "12 images are three batches");
+}
+
+#[test]
+fn compare_saves_what_the_device_computed() {
+    let scratch = Scratch::folder("saved");
+    let [outputs, layers, ran] = ["outputs.npz", "layers.npz", "ran.npz"].map(|name| scratch.file(name));
+    let saves = ["--device", "gpu", "--save-outputs", &outputs, "--save-layers", &layers];
+    assert!(reluctor(&[&["compare"], &saves[..]].concat()).status.success());
+    assert!(reluctor(&["run", "--device", "gpu", "--save-outputs", &ran]).status.success());
+    let tensors = |file: &str| reluctor::files::read_tensors(std::path::Path::new(file)).unwrap();
+    assert_eq!(tensors(&outputs), tensors(&ran));
+    let last = tensors(&layers).pop().unwrap();
+    assert_eq!(vec![last], tensors(&outputs));
+    let twice = reluctor(&["run", "--device", "cpu", "--save-outputs", &ran, "--save-layers", &ran]);
+    assert_eq!(twice.status.code(), Some(2), "one would overwrite the other");
+}
+
+#[test]
+fn a_kernel_that_computes_nothing_is_said_so() {
+    let model = Scratch::with("forced.onnx", include_bytes!("../../assets/fashion_mnist.onnx"));
+    let said = |command: &[&str]| String::from_utf8(reluctor(command).stderr).unwrap();
+    let unfit = said(&["plan", model.path(), "--kernel", "conv_gemm 7x7"]);
+    assert!(unfit.contains("'conv_gemm 7x7' fits no convolution"), "{unfit}");
+    let on_cpu = said(&["run", "--device", "cpu", "--kernel", "conv_tile"]);
+    assert!(on_cpu.contains("'conv_tile' computes nothing"), "{on_cpu}");
+    assert_eq!(said(&["plan", model.path(), "--kernel", "conv_tile"]), "");
+}
+
+#[test]
+fn a_self_test_of_nothing_is_refused() {
+    for nothing in [["--graphs", "0"], ["--minutes", "0"]] {
+        let refused = reluctor(&[&["selftest", "--device", "cpu"], &nothing[..]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{nothing:?}");
+    }
+}
+
+#[test]
+fn an_input_with_a_default_takes_another_value_of_the_declared_shape() {
+    let mut model = ModelBuilder::new(17);
+    model
+        .input("x", &TensorType::real([2]))
+        .input("w", &TensorType::real([2]))
+        .initializer("w", &Tensor::real(&[2], vec![1.0, 1.0]).unwrap())
+        .node("Mul", "product", &["x", "w"], &["y"], &[])
+        .output("y", None);
+    let (model, scratch) = (Scratch::with("defaults.onnx", &model.to_bytes()), Scratch::folder("defaults"));
+    let [x, w, long, saved] = ["x.npy", "w.npy", "long.npy", "y.npz"].map(|name| scratch.file(name));
+    for (file, values) in [(&x, vec![3.0, 4.0]), (&w, vec![10.0, 100.0]), (&long, vec![1.0; 3])] {
+        let tensor = Tensor::real(&[values.len()], values).unwrap();
+        reluctor::files::write_npy(std::path::Path::new(file), &tensor).unwrap();
+    }
+    let product = |more: &[&str]| {
+        let command = ["run", model.path(), "--device", "cpu", "--input", &x, "--save-outputs", &saved];
+        let output = reluctor(&[&command[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        reluctor::files::read_tensors(std::path::Path::new(&saved)).unwrap().remove(0).1
+    };
+    assert_eq!(product(&[]), Tensor::real(&[2], vec![3.0, 4.0]).unwrap());
+    assert_eq!(product(&["--input", &format!("w={w}")]), Tensor::real(&[2], vec![30.0, 400.0]).unwrap());
+    let refused = reluctor(&["run", model.path(), "--device", "cpu", "--input", &x, "--input", &format!("w={long}")]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && message.contains("'w' has size 2"), "{message}");
 }

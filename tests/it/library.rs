@@ -267,3 +267,26 @@ fn words_of_64_bits_change_no_bit_of_a_result() {
     });
     assert_eq!(outputs[0], outputs[1]);
 }
+
+/// Source: ONNX, operator BatchNormalization: one dimension is the batch, of one channel.
+#[test]
+fn a_batch_of_numbers_is_normalized_and_statistics_that_training_computes_are_refused() {
+    let network = |opset: i64, outputs: &[&str]| {
+        let mut model = ModelBuilder::new(opset);
+        model.input("x", &TensorType::real([3]));
+        for (name, value) in [("scale", 2.0), ("bias", 1.0), ("mean", 3.0), ("variance", 4.0)] {
+            model.initializer(name, &Tensor::real(&[1], vec![value]).unwrap());
+        }
+        let epsilon = [("epsilon", AttributeValue::Float(0.0))];
+        let inputs = ["x", "scale", "bias", "mean", "variance"];
+        model.node("BatchNormalization", "norm", &inputs, outputs, &epsilon).output("y", None);
+        Model::from_bytes("norm", model.to_bytes()).unwrap()
+    };
+    let x = Tensor::real(&[3], vec![3.0, 5.0, -1.0]).unwrap();
+    for device in [Choice::Cpu, Choice::Gpu] {
+        let outputs = network(15, &["y"]).session(&Options::on(device)).unwrap().run(&[("x", &x)]).unwrap();
+        assert_eq!(outputs[0].1, Tensor::real(&[3], vec![1.0, 3.0, -3.0]).unwrap());
+    }
+    let training = network(9, &["y", "m", "v", "sm", "sv"]).graph(&Bindings::default()).unwrap_err();
+    assert!(training.to_string().contains("training mode"), "{training}");
+}

@@ -9,6 +9,7 @@ use crate::bench::{Length, Ratio, Statistics, interleaved, since};
 use crate::cli::device_args::Device;
 use crate::cli::engine::Engine;
 use crate::cli::layers;
+use crate::cli::timeline::TracedRun;
 use crate::error::{Error, Result, escape};
 use crate::gpu::Trace;
 use crate::graph::Graph;
@@ -16,6 +17,7 @@ use crate::passes::{self, Fusion};
 use crate::plan::{self, Limits, Plan};
 use crate::tensor::Named;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// A network with its inputs.
@@ -24,26 +26,31 @@ pub struct Subject {
     pub name: String,
     /// Fused and unfused.
     pub graphs: [Graph; 2],
+    /// What the two are called: `fused` and `unfused`, or both `unfused` where no fusion was wanted.
+    pub ways: [&'static str; 2],
     /// One batch.
     pub inputs: Named,
 }
 
 impl Subject {
-    /// Of a network as the model has it.
-    pub fn new(graph: Graph, inputs: Named) -> Result<Self> {
+    /// Of a network as the model has it, with some fusions and with none.
+    pub fn new(graph: Graph, inputs: Named, fusion: &Fusion) -> Result<Self> {
         let name = graph.name.clone();
-        let graphs = [passes::optimize(graph.clone(), &Fusion::all())?, passes::optimize(graph, &Fusion::none())?];
-        Ok(Subject { name, graphs, inputs })
+        let ways = [if *fusion == Fusion::none() { "unfused" } else { "fused" }, "unfused"];
+        let graphs = [passes::optimize(graph.clone(), fusion)?, passes::optimize(graph, &Fusion::none())?];
+        Ok(Subject { name, graphs, ways, inputs })
     }
 }
 
 /// How to measure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// How long.
     pub length: Length,
     /// Whether each run finds its tensors and weights outside the caches.
     pub cold: bool,
+    /// Percentiles of the wall clock.
+    pub percentiles: Vec<f64>,
 }
 
 /// One way to run a subject.
@@ -105,6 +112,15 @@ pub struct Measured {
     pub before: [f64; 2],
     /// Bytes of tensors in use at each step of the fused plan, weights left out.
     pub memory: Vec<u64>,
+    /// The kernels that ran fused; none on the CPU executor.
+    pub kernels: Option<BTreeSet<&'static str>>,
+}
+
+impl Measured {
+    /// Its traced run, for a timeline.
+    pub fn traced(&self) -> TracedRun<'_> {
+        TracedRun { name: &self.fusion.name, trace: self.trace.as_ref(), before: self.before }
+    }
 }
 
 /// Bytes that rotating buffers must go through before a set of them comes again: more than any cache holds.
@@ -117,7 +133,7 @@ const MOST_SETS: u64 = 32;
 ///
 /// # Errors
 /// [`Error::Mismatch`] names a layer that computes another function; those of loading and running.
-pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Settings) -> Result<Measured> {
+pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: &Settings) -> Result<Measured> {
     for graph in &subject.graphs {
         if let Some(layer) = layers::first_wrong(device, graph, &subject.inputs)? {
             return Err(Error::Mismatch(format!("{}: layer '{}'", escape(&subject.name), escape(&layer))));
@@ -164,7 +180,10 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Sett
         let warm = traces.len().saturating_sub(times.of[0].len());
         traces.drain(..warm);
     }
-    let way = |at: usize| way(["fused", "unfused"][at], &plans[at], &times.of[at], &traces[at]);
+    let way = |at: usize| {
+        let ms = Statistics::with_percentiles(&times.of[at], &settings.percentiles);
+        way(subject.ways[at], &plans[at], ms, &traces[at])
+    };
     let ways = [way(0), way(1)];
     let traced = |at: usize| Traced { graph: &subject.graphs[at], plan: &plans[at], traces: &traces[at] };
     let has_traces = traces.iter().all(|traces| !traces.is_empty());
@@ -185,6 +204,7 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: Sett
         is_settled: times.is_settled,
         before,
         memory: bytes_in_use(&subject.graphs[0], &plans[0]),
+        kernels: device.gpu().map(|_| plans[0].kernels()),
         ways,
         fusion,
         rounds,
@@ -203,8 +223,7 @@ fn sets_of(plan: &Plan) -> u64 {
     BEYOND_CACHES.div_ceil(plan.peak_bytes().max(1)).clamp(2, MOST_SETS)
 }
 
-fn way(name: &'static str, plan: &Plan, times: &[f64], traces: &[Trace]) -> Way {
-    let ms = Statistics::of(times);
+fn way(name: &'static str, plan: &Plan, ms: Statistics, traces: &[Trace]) -> Way {
     let busy: Vec<f64> = traces.iter().map(Trace::busy_ms).collect();
     Way {
         name,

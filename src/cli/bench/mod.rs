@@ -3,18 +3,19 @@
 mod measure;
 mod page;
 mod report;
-mod roofs;
 mod text;
-mod timeline;
 
 use super::batches::{Batches, Request};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
 use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
+use super::fusion_args::FusionArgs;
 use super::input_args::{InputArgs, album};
+use super::measure_args::MeasureArgs;
 use super::model_args::ModelArgs;
 use super::tune_args::TuneArgs;
+use super::{roofs, timeline};
 use crate::bench::assertion::Assertion;
 use crate::bench::earlier::against;
 use crate::bench::growth::{Axis, Growth, Point, Sweep};
@@ -26,7 +27,7 @@ use crate::graph::Graph;
 use crate::onnx::{Bindings, DeclaredDim, Model};
 use crate::tensor::{Named, Tensor, checked_len};
 use clap::Args;
-use measure::{Settings, Subject, measure};
+use measure::{Measured, Settings, Subject, measure};
 use report::{Report, Setting};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,15 +49,10 @@ pub struct BenchArgs {
     device: DeviceArgs,
     #[command(flatten)]
     tune: TuneArgs,
-    /// Runs at least
-    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Measurement")]
-    iterations: usize,
-    /// Seconds at least, over fused and unfused together
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = duration, help_heading = "Measurement")]
-    duration: f64,
-    /// Milliseconds of runs before those that count; up to five times as many where the clock does not settle
-    #[arg(long, value_name = "MS", default_value_t = 200, help_heading = "Measurement")]
-    warmup: u64,
+    #[command(flatten)]
+    fusion: FusionArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
     /// Rotate buffers, so that each run finds its tensors and weights outside the caches
     #[arg(long, help_heading = "Measurement")]
     cold: bool,
@@ -77,16 +73,10 @@ pub struct BenchArgs {
     json: bool,
     #[command(flatten)]
     export: ExportArgs,
-    /// Write a run's timeline, host and device, for chrome://tracing or Perfetto
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    trace: Option<PathBuf>,
 }
 
-/// Seconds, at most a day.
-fn duration(text: &str) -> Result<f64, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..86_400.0).contains(seconds));
-    seconds.ok_or_else(|| "expected a number of seconds".to_string())
-}
+/// How long to measure where nothing is said.
+const USUAL: Length = Length { iterations: 10, duration: Duration::from_secs(3), warmup: Duration::from_millis(200) };
 
 fn suite_name(text: &str) -> Result<String, String> {
     let names = SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
@@ -108,12 +98,18 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
     let mut measured = Vec::new();
     for subject in &subjects {
         console.progress(measured.len(), subjects.len(), &subject.name);
-        measured.push(measure(subject, &device, &roofs, args.settings())?);
+        measured.push(measure(subject, &device, &roofs, &args.settings())?);
     }
     console.progress_done();
+    for measured in &measured {
+        args.device.warn_where_unused(measured.kernels.as_ref());
+    }
     let growth = args.sweep.as_ref().map(|sweep| args.growth(sweep, &device, &roofs, console)).transpose()?;
-    if let Some(file) = &args.trace {
-        timeline::write(file, &measured)?;
+    if let Some(file) = args.measure.trace() {
+        timeline::write(file, &measured.iter().map(Measured::traced).collect::<Vec<_>>())?;
+    }
+    if args.measure.profile() && measured.iter().any(|measured| measured.trace.is_none()) {
+        return Err(timeline::no_timestamps());
     }
     let setting = Setting {
         subject: args.suite.clone().map_or(subjects[0].name.clone(), |name| format!("suite {name}")),
@@ -121,18 +117,17 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
         precision: args.device.precision(),
         cache: if args.cold { "cold" } else { "hot" },
         roofs,
+        percentiles: args.measure.percentiles(),
+        profile: args.measure.profile(),
     };
     args.finish(Report::new(setting, measured, growth), console)
 }
 
 impl BenchArgs {
     fn settings(&self) -> Settings {
-        let length = Length {
-            iterations: self.iterations.max(1),
-            duration: Duration::from_secs_f64(self.duration),
-            warmup: Duration::from_millis(self.warmup),
-        };
-        Settings { length, cold: self.cold }
+        let length = self.measure.length(USUAL);
+        let length = Length { iterations: length.iterations.max(1), ..length };
+        Settings { length, cold: self.cold, percentiles: self.measure.percentiles() }
     }
 
     /// Networks with concrete shapes, each with one batch of its inputs: what is given, else made up.
@@ -149,13 +144,13 @@ impl BenchArgs {
     fn network(&self, model: &Model, mut bindings: Bindings, batch: Option<usize>) -> Result<Subject> {
         let feed = self.inputs.clone().and_random().feed(model, &bindings, &album(&[])?, None)?.complete()?;
         let batches = Batches::bind(&feed, model, &mut bindings, Request { batch, independent: false })?;
-        Subject::new(model.graph(&bindings)?, batches.inputs(0, &feed))
+        Subject::new(model.graph(&bindings)?, batches.inputs(0, &feed), &self.fusion.fusion()?)
     }
 
     fn convolution(&self, spec: &ConvSpec) -> Result<Subject> {
         let graph = spec.graph_within(&self.model.bindings().budget)?;
         let inputs = wave_inputs(&graph)?;
-        Subject::new(graph, inputs)
+        Subject::new(graph, inputs, &self.fusion.fusion()?)
     }
 
     /// The subject at one size of a sweep.
@@ -191,7 +186,7 @@ impl BenchArgs {
         let mut points = Vec::new();
         for &size in &sweep.sizes {
             console.progress(points.len(), sweep.sizes.len(), &format!("{}={size}", sweep.axis));
-            let measured = measure(&self.sized(sweep.axis, size)?, device, roofs, self.settings())?;
+            let measured = measure(&self.sized(sweep.axis, size)?, device, roofs, &self.settings())?;
             let way = &measured.ways[0];
             let (least, _) = roofs.least_ms(way.flops, way.bytes, way.dispatches);
             points.push(Point {

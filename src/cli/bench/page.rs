@@ -265,7 +265,7 @@ fn table(report: &Report) -> Markup {
                     td { (format_shape(&row.shape)) }
                     td { (milliseconds(row.ms.median)) }
                     td { (milliseconds(row.ms.mad)) }
-                    td { (milliseconds(row.ms.p90)) }
+                    td { (milliseconds(row.ms.percentile(90.0))) }
                     td { (format!("{:.1} %", 100.0 * row.share)) }
                     td { (format!("{:.2}", row.gflops)) }
                     td { (format!("{:.2}", row.gbps)) }

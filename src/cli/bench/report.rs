@@ -23,7 +23,7 @@ pub struct Report {
     /// `hot`, or `cold` where buffers rotate.
     pub cache: &'static str,
     pub roofs: Roofs,
-    /// Steps of a network or a layer; subjects of a suite.
+    /// Steps of a network or a layer; subjects of a suite, or their steps.
     pub results: Vec<StepRow>,
     /// Each subject fused and unfused.
     pub ways: Vec<Way>,
@@ -38,6 +38,9 @@ pub struct Report {
     pub growth: Option<Growth>,
     pub against: Option<Against>,
     pub diagnostics: Vec<String>,
+    /// Percentiles that people are shown.
+    #[serde(skip)]
+    pub percentiles: Vec<f64>,
 }
 
 /// What a run is part of.
@@ -47,14 +50,18 @@ pub struct Setting {
     pub precision: Precision,
     pub cache: &'static str,
     pub roofs: Roofs,
+    /// Percentiles of the wall clock.
+    pub percentiles: Vec<f64>,
+    /// Whether each step of a suite's subjects is a result, and not each subject.
+    pub profile: bool,
 }
 
 impl Report {
     /// Of one subject, or of a suite's.
     pub fn new(setting: Setting, measured: Vec<Measured>, growth: Option<Growth>) -> Self {
-        let Setting { subject, device, precision, cache, roofs } = setting;
+        let Setting { subject, device, precision, cache, roofs, percentiles, profile } = setting;
         let rounds = together(&subject, &measured);
-        let total_ms = Statistics::of(&rounds.times_ms);
+        let total_ms = Statistics::with_percentiles(&rounds.times_ms, &percentiles);
         let is_one = measured.len() == 1;
         let is_settled = measured.iter().all(|measured| measured.is_settled);
         let (around, memory) = match &measured[..] {
@@ -80,9 +87,13 @@ impl Report {
             growth,
             against: None,
             diagnostics: Vec::new(),
+            percentiles,
         };
-        for Measured { ways, fusion, steps, whole, savings, .. } in measured {
-            report.results.extend(if is_one && !steps.is_empty() { steps } else { vec![whole] });
+        for Measured { ways, fusion, mut steps, whole, savings, .. } in measured {
+            if !is_one {
+                steps.iter_mut().for_each(|step| step.name = format!("{}: {}", fusion.name, step.name));
+            }
+            report.results.extend(if (is_one || profile) && !steps.is_empty() { steps } else { vec![whole] });
             report.ways.extend(ways);
             report.fusion.push(fusion);
             report.savings.extend(savings);
@@ -151,8 +162,18 @@ impl Report {
         let mut table = Table::new(&columns);
         for row in &self.results {
             let StepRow { ms, share, gflops, gbps, intensity, percent_of_roof, .. } = row;
-            let numbers =
-                [ms.median, ms.mad, ms.min, ms.p90, ms.p99, *share, *gflops, *gbps, *intensity, *percent_of_roof];
+            let numbers = [
+                ms.median,
+                ms.mad,
+                ms.min,
+                ms.percentile(90.0),
+                ms.percentile(99.0),
+                *share,
+                *gflops,
+                *gbps,
+                *intensity,
+                *percent_of_roof,
+            ];
             let names = [row.name.clone(), row.op.to_string(), row.kernel.clone(), format_shape(&row.shape)];
             let numbers = numbers.map(|number| format!("{number:.4}"));
             table.rows.push(names.into_iter().chain(numbers).chain([row.bound.name().to_string()]).collect());

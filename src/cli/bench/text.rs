@@ -1,13 +1,13 @@
 //! The report as people read it in a terminal.
 
 use super::report::Report;
-use crate::bench::Ratio;
 use crate::bench::growth::Growth;
 use crate::bench::saving::Saving;
+use crate::bench::{Ratio, named};
 use crate::cli::console::Console;
+use crate::cli::profile::print_steps;
 use crate::cli::quantity::{bytes, flops, milliseconds, shortened};
 use crate::error::{Result, escape};
-use crate::tensor::format_shape;
 
 /// Savings that are shown to people; JSON has them all.
 const SAVINGS_SHOWN: usize = 10;
@@ -22,7 +22,8 @@ impl Report {
             roofs.gflops_f32, roofs.gbps, roofs.launch_us
         ))?;
         console.line("checked before it was timed; 1 multiply-add = 2 flops\n")?;
-        self.print_results(console)?;
+        print_steps(&self.results, console)?;
+        console.line("")?;
         self.print_around(console)?;
         self.print_ways(console)?;
         self.print_savings(console)?;
@@ -41,30 +42,6 @@ impl Report {
             console.line(format_args!("warning: {line}"))?;
         }
         Ok(())
-    }
-
-    fn print_results(&self, console: &Console) -> Result<()> {
-        let wide = self.results.iter().map(|row| escape(&row.name).chars().count()).max().unwrap_or(4).clamp(4, 44);
-        console.line(format_args!(
-            "{:<wide$}  {:>14}  {:>9}  {:>6}  {:>8}  {:>7}  {:>8}  {:>6}  {:<7}  kernel",
-            "step", "output", "median", "share", "GFLOP/s", "GB/s", "flops/B", "% roof", "bound"
-        ))?;
-        for row in &self.results {
-            let name = shortened(&row.name, wide);
-            console.line(format_args!(
-                "{name:<wide$}  {:>14}  {:>9}  {:>5.1}%  {:>8.2}  {:>7.2}  {:>8.1}  {:>6.1}  {:<7}  {}",
-                format_shape(&row.shape),
-                milliseconds(row.ms.median),
-                100.0 * row.share,
-                row.gflops,
-                row.gbps,
-                row.intensity,
-                row.percent_of_roof,
-                row.bound.name(),
-                row.kernel
-            ))?;
-        }
-        console.line("")
     }
 
     fn print_around(&self, console: &Console) -> Result<()> {
@@ -86,22 +63,34 @@ impl Report {
     }
 
     fn print_ways(&self, console: &Console) -> Result<()> {
+        let cells = |cells: Vec<String>| cells.into_iter().map(|cell| format!("{cell:>9}  ")).collect::<String>();
+        let named = self.percentiles.iter().map(|&percent| named(percent)).collect();
         console.line(format_args!(
-            "{:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>10}  {:>9}",
-            "wall clock", "", "median", "mad", "min", "p90", "p99", "runs", "on device", "dispatches", "memory"
+            "{:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {}{:>5}  {:>9}  {:>10}  {:>9}",
+            "wall clock",
+            "",
+            "median",
+            "mad",
+            "min",
+            cells(named),
+            "runs",
+            "on device",
+            "dispatches",
+            "memory"
         ))?;
         for (fusion, ways) in self.fusion.iter().zip(self.ways.chunks(2)) {
             for way in ways {
                 let ms = &way.ms;
-                let name = shortened(&fusion.name, 44);
+                let percentiles =
+                    self.percentiles.iter().map(|&percent| milliseconds(ms.percentile(percent))).collect();
                 console.line(format_args!(
-                    "{name:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>10}  {:>9}",
+                    "{:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {}{:>5}  {:>9}  {:>10}  {:>9}",
+                    shortened(&fusion.name, 44),
                     way.name,
                     milliseconds(ms.median),
                     milliseconds(ms.mad),
                     milliseconds(ms.min),
-                    milliseconds(ms.p90),
-                    milliseconds(ms.p99),
+                    cells(percentiles),
                     ms.runs,
                     way.device_ms.map_or("-".to_string(), milliseconds),
                     way.dispatches,

@@ -140,8 +140,8 @@ impl RunArgs {
     fn refuse_for_many(&self) -> Result<()> {
         let refused = [
             (self.json, "--json: use --out F.jsonl"),
-            (self.save_outputs.is_some(), "--save-outputs"),
-            (self.save_layers.is_some(), "--save-layers"),
+            (self.save.is_given(), "--save-outputs or --save-layers"),
+            (self.measure.is_given(), "--iterations, --duration, --warmup, --percentile, --profile or --trace"),
             (self.expect_labels.is_some(), "--expect-labels"),
             (self.inputs.dump_input.is_some(), "--dump-input"),
             (self.tune.is_wanted(), "--tune: what it measures on one picture is kept for the others"),
@@ -175,12 +175,13 @@ impl<'a> Many<'a> {
     fn load(
         args: &RunArgs,
         model: &Model,
-        bindings: Bindings,
+        mut bindings: Bindings,
         reader: Reader<'a>,
         output: Output,
         console: &Console,
     ) -> Result<Self> {
         let feed = args.inputs.feed(model, &bindings, &Vec::new(), None)?;
+        bindings.constants.extend(feed.overrides().iter().map(|fed| (fed.name.clone(), fed.tensor.clone())));
         let input = feed.open().into_iter().find(|declared| declared.kind == Kind::Real);
         let input = input.ok_or_else(|| Error::Usage("the model has no input left for a picture".to_string()))?;
         let others = others(&feed, &input)?;
