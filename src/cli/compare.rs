@@ -1,5 +1,7 @@
 //! `reluctor compare`: the device against the CPU reference, layer by layer.
 
+mod outputs;
+
 use super::batches::Request;
 use super::bind::{Bound, bind};
 use super::bundle_args::{BundleArgs, Suspect};
@@ -11,25 +13,22 @@ use super::fault_args::FaultArgs;
 use super::feed::Fed;
 use super::fusion_args::FusionArgs;
 use super::input_args::{InputArgs, album};
-use super::input_files::file_name;
 use super::layers::{self, Go};
 use super::model_args::ModelArgs;
 use super::quantity::shortened;
 use super::save_args::SaveArgs;
 use super::suite;
-use crate::cases::numbered;
-use crate::compare::{
-    Difference, Guilty, Layer, Location, Mode, Part, Quantiles, Tolerance, Verdict, locate, tensor_difference,
-};
+use crate::compare::{Difference, Guilty, Layer, Location, Mode, Part, Quantiles, Tolerance, Verdict, locate};
+use crate::default_model;
 use crate::error::{Error, Result, escape};
 use crate::graph::Graph;
 use crate::onnx::Model;
 use crate::plan::Plan;
 use crate::report::Table;
 use crate::special_values::SpecialValues;
-use crate::tensor::{Named, Tensor, borrowed, format_shape};
-use crate::{cpu, default_model};
+use crate::tensor::{Named, borrowed, format_shape};
 use clap::Args;
+use outputs::{Expected, OffInF32, OutputReport};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,16 +69,6 @@ pub struct CompareArgs {
     json: bool,
     #[command(flatten)]
     export: ExportArgs,
-}
-
-/// What one output, or one stored output, says.
-#[derive(Serialize)]
-struct OutputReport {
-    name: String,
-    /// What it is held against: the unfused network in f64, or a file.
-    against: String,
-    #[serde(flatten)]
-    difference: Difference,
 }
 
 #[derive(Serialize)]
@@ -182,7 +171,13 @@ impl CompareArgs {
         let first_diverging = layers.iter().find(|layer| layer.difference.verdict == Verdict::Mismatch);
         let first_diverging = first_diverging.map(|layer| layer.name.clone());
         self.save.layers(&engine, &inputs)?;
-        let outputs = self.outputs(&engine, &bound.network.unfused, &inputs)?;
+        let computed = engine.run(&inputs)?;
+        self.save.outputs(&computed)?;
+        let expected = Expected::of(&bound.network.unfused, &inputs, self.tolerance());
+        let mut outputs = expected.judge(&computed)?;
+        if let Some(folder) = self.inputs.test_data() {
+            outputs.extend(expected.judge_by_files(&computed, &folder)?);
+        }
         let suspect = Suspect {
             node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node))?,
             model,
@@ -233,46 +228,6 @@ impl CompareArgs {
             Ok(if diverges && self.fail_fast { Go::Stop } else { Go::On })
         })?;
         Ok((layers, guilty))
-    }
-
-    /// The whole run against the unfused network in f64, and against stored outputs where there are any.
-    fn outputs(&self, engine: &Engine<'_>, unfused: &Graph, inputs: &Named) -> Result<Vec<OutputReport>> {
-        let computed = engine.run(inputs)?;
-        self.save.outputs(&computed)?;
-        let wide: Vec<(&str, Tensor<f64>)> =
-            inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.cast())).collect();
-        let wide: Vec<(&str, &Tensor<f64>)> = wide.iter().map(|(name, tensor)| (*name, tensor)).collect();
-        let reference = cpu::Session::<f64>::new(unfused).run(&wide)?;
-        let mut reports = Vec::new();
-        for ((name, computed), (_, reference)) in computed.iter().zip(&reference) {
-            reports.push(self.output(name, "the unfused network in f64", computed, reference)?);
-        }
-        if let Some(folder) = self.inputs.test_data() {
-            let stored = numbered(&folder, "output")?;
-            if stored.len() > computed.len() {
-                let reason = format!("holds {} outputs, but the model has {}", stored.len(), computed.len());
-                return Err(Error::invalid(folder.display(), reason));
-            }
-            for ((path, stored), (name, computed)) in stored.iter().zip(&computed) {
-                reports.push(self.output(name, &file_name(path), computed, &stored.cast())?);
-            }
-        }
-        Ok(reports)
-    }
-
-    /// Over a whole network no tight bound is known; the default allows 1e-3 of the output's range and of each element, and
-    /// what devices that flush subnormal numbers lose.
-    fn output(&self, name: &str, against: &str, computed: &Tensor, reference: &Tensor<f64>) -> Result<OutputReport> {
-        let largest = match reference {
-            Tensor::Real(reference) => {
-                reference.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()))
-            }
-            _ => 0.0,
-        };
-        let allowed = |_, r: f64| 1e-3 * largest + 1e-3 * r.abs() + f64::from(f32::MIN_POSITIVE);
-        let difference = tensor_difference(computed, reference, self.tolerance(), allowed)
-            .map_err(|error| Error::invalid(format!("output '{name}'"), format!("against {against}: {error}")))?;
-        Ok(OutputReport { name: name.to_string(), against: against.to_string(), difference })
     }
 }
 
@@ -332,6 +287,12 @@ impl Report {
                 "output {name} against {}: max abs {:.2e}, {} of {} elements out of tolerance",
                 output.against, difference.max_abs, difference.mismatched, difference.total
             ))?;
+            if let Some(OffInF32 { max_abs, mismatched }) = &output.off_in_f32 {
+                console.line(format_args!(
+                    "    this network amplifies rounding: f32 on the CPU, unfused, is off by {max_abs:.2e}, and out of tolerance in \
+                     {mismatched}"
+                ))?;
+            }
         }
         if let Some(name) = &self.first_diverging {
             console.line(format_args!("first layer that diverges: {}", escape(name)))?;

@@ -217,7 +217,7 @@ fn compare_saves_what_the_device_computed() {
     let saves = ["--device", "gpu", "--save-outputs", &outputs, "--save-layers", &layers];
     assert!(reluctor(&[&["compare"], &saves[..]].concat()).status.success());
     assert!(reluctor(&["run", "--device", "gpu", "--save-outputs", &ran]).status.success());
-    let tensors = |file: &str| reluctor::files::read_tensors(std::path::Path::new(file)).unwrap();
+    let tensors = |file: &str| reluctor::files::read_tensors(file).unwrap();
     assert_eq!(tensors(&outputs), tensors(&ran));
     let last = tensors(&layers).pop().unwrap();
     assert_eq!(vec![last], tensors(&outputs));
@@ -257,17 +257,39 @@ fn an_input_with_a_default_takes_another_value_of_the_declared_shape() {
     let [x, w, long, saved] = ["x.npy", "w.npy", "long.npy", "y.npz"].map(|name| scratch.file(name));
     for (file, values) in [(&x, vec![3.0, 4.0]), (&w, vec![10.0, 100.0]), (&long, vec![1.0; 3])] {
         let tensor = Tensor::real(&[values.len()], values).unwrap();
-        reluctor::files::write_npy(std::path::Path::new(file), &tensor).unwrap();
+        reluctor::files::write_npy(file, &tensor).unwrap();
     }
     let product = |more: &[&str]| {
         let command = ["run", model.path(), "--device", "cpu", "--input", &x, "--save-outputs", &saved];
         let output = reluctor(&[&command[..], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        reluctor::files::read_tensors(std::path::Path::new(&saved)).unwrap().remove(0).1
+        reluctor::files::read_tensors(&saved).unwrap().remove(0).1
     };
     assert_eq!(product(&[]), Tensor::real(&[2], vec![3.0, 4.0]).unwrap());
     assert_eq!(product(&["--input", &format!("w={w}")]), Tensor::real(&[2], vec![30.0, 400.0]).unwrap());
     let refused = reluctor(&["run", model.path(), "--device", "cpu", "--input", &x, "--input", &format!("w={long}")]);
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(2) && message.contains("'w' has size 2"), "{message}");
+}
+
+/// exp(-110) is no f32: what f64 finds larger than zero, no run in f32 can.
+#[test]
+fn an_output_that_f32_cannot_have_is_no_mismatch_where_every_layer_is_right() {
+    let mut model = ModelBuilder::new(17);
+    model
+        .input("x", &TensorType::real([1, 3]))
+        .initializer("zero", &Tensor::real(&[], vec![0.0]).unwrap())
+        .node("Softmax", "shares", &["x"], &["s"], &[])
+        .node("Greater", "is_any", &["s", "zero"], &["y"], &[])
+        .output("y", None);
+    let (model, scratch) = (Scratch::with("underflow.onnx", &model.to_bytes()), Scratch::folder("underflow"));
+    let x = scratch.file("x.npy");
+    reluctor::files::write_npy(&x, &Tensor::real(&[1, 3], vec![0.0, 1.0, -110.0]).unwrap()).unwrap();
+    for device in ["cpu", "gpu"] {
+        let report = json(&["compare", model.path(), "--device", device, "--input", &x, "--json"]);
+        assert_eq!(report["verdict"], "within_rounding", "{report:#}");
+        assert_eq!(report["outputs"][0]["off_in_f32"]["mismatched"], 1);
+    }
+    let strict = reluctor(&["compare", model.path(), "--device", "cpu", "--input", &x, "--atol", "0"]);
+    assert_eq!(strict.status.code(), Some(1), "a tolerance that was asked for is kept");
 }
