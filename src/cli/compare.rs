@@ -1,6 +1,7 @@
 //! `reluctor compare`: the device against the CPU reference, layer by layer.
 
 mod outputs;
+mod suite;
 
 use super::batches::Request;
 use super::bind::{Bound, bind};
@@ -17,7 +18,6 @@ use super::layers::{self, Go};
 use super::model_args::ModelArgs;
 use super::quantity::shortened;
 use super::save_args::SaveArgs;
-use super::suite;
 use crate::compare::{Difference, Guilty, Layer, Location, Mode, Part, Quantiles, Tolerance, Verdict, locate};
 use crate::default_model;
 use crate::error::{Error, Result, escape};

@@ -2,12 +2,12 @@
 
 use super::console::{Console, warn};
 use super::model_args::memory;
-use super::tune_args::stored;
 pub use crate::device::{Device, DeviceReport, Precision};
 use crate::error::Result;
 use crate::gpu::{Choice, Feature, Gpu, Options};
 use crate::ops::conv::choice::FAMILIES;
 use crate::tune::store::Store;
+use crate::tune::{Key, Table};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -144,6 +144,17 @@ pub fn open_with_cache(choice: &Choice, options: Options) -> Result<Option<Gpu>>
         let table = stored(&gpu, store.as_ref());
         gpu.tuned(&table)
     }))
+}
+
+/// What is stored for a device, with a warning where it cannot be used.
+pub fn stored(gpu: &Gpu, store: Option<&Store>) -> Table {
+    let key = Key::new(gpu.report());
+    let Some(store) = store else { return Table::new(key) };
+    let loaded = store.load(&key);
+    if let Some(warning) = loaded.warning {
+        warn(format_args!("warning: {warning}"));
+    }
+    loaded.table
 }
 
 /// Whether a kernel is that of this name, which may name a tile too.

@@ -1,9 +1,8 @@
 //! `reluctor tune`: what was measured on a device, for people and for other machines.
 
 use super::console::Console;
-use super::device_args::{Device, DeviceArgs};
+use super::device_args::{Device, DeviceArgs, stored};
 use super::quantity::{count, milliseconds};
-use super::tune_args::stored;
 use crate::error::{Error, Result, escape};
 use crate::tune::Table;
 use crate::tune::store::{Store, export};

@@ -1,13 +1,12 @@
 //! `--tune`: measure first, then run.
 
 use super::console::{Console, warn};
-use super::device_args::Device;
+use super::device_args::{Device, stored};
 use super::fault_args::FaultArgs;
 use crate::error::{Result, escape};
-use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::tune::store::Store;
-use crate::tune::{Key, Table, tune};
+use crate::tune::tune;
 use clap::Args;
 
 #[derive(Args)]
@@ -62,15 +61,4 @@ impl TuneArgs {
         }
         Ok(Device::Gpu(gpu.tuned(&table)))
     }
-}
-
-/// What is stored for a device, with a warning where it cannot be used.
-pub fn stored(gpu: &Gpu, store: Option<&Store>) -> Table {
-    let key = Key::new(gpu.report());
-    let Some(store) = store else { return Table::new(key) };
-    let loaded = store.load(&key);
-    if let Some(warning) = loaded.warning {
-        warn(format_args!("warning: {warning}"));
-    }
-    loaded.table
 }

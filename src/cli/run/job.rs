@@ -1,6 +1,7 @@
 //! One network on inputs that are held at once: bound, planned, run, timed.
 
 use super::RunArgs;
+use super::report::Timing;
 use crate::answer::{View, item};
 use crate::bench::steps::{StepRow, rows};
 use crate::bench::{Length, interleaved, since};
@@ -15,7 +16,6 @@ use crate::cli::input_args::{Album, album};
 use crate::cli::measure_args::MeasureArgs;
 use crate::cli::quantity::milliseconds;
 use crate::cli::roofs;
-use crate::cli::run_report::Timing;
 use crate::cli::task::{Answer, Reader};
 use crate::cli::timeline::no_timestamps;
 use crate::default_model;

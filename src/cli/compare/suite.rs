@@ -1,8 +1,8 @@
 //! `reluctor compare --suite DIR`: every test case below a folder against its stored outputs.
 
-use super::console::Console;
-use super::device_args::{Device, DeviceReport};
 use crate::cases;
+use crate::cli::console::Console;
+use crate::cli::device_args::{Device, DeviceReport};
 use crate::compare::Tolerance;
 use crate::error::{Result, escape};
 use crate::passes::Fusion;

@@ -1,16 +1,16 @@
 //! What `reluctor run` says: for people, and as JSON.
 
-use super::answers::{Ranked, Reading, Summary, describe, summary};
-use super::batches::Batches;
-use super::console::Console;
-use super::device_args::{DeviceReport, Precision};
-use super::feed::Fed;
-use super::input_args::Album;
-use super::profile::print_steps;
-use super::quantity::{count, milliseconds};
-use super::task::{Answer, Found};
 use crate::bench::steps::StepRow;
 use crate::bench::{Statistics, named};
+use crate::cli::answers::{Ranked, Reading, Summary, describe, summary};
+use crate::cli::batches::Batches;
+use crate::cli::console::Console;
+use crate::cli::device_args::{DeviceReport, Precision};
+use crate::cli::feed::Fed;
+use crate::cli::input_args::Album;
+use crate::cli::profile::print_steps;
+use crate::cli::quantity::{count, milliseconds};
+use crate::cli::task::{Answer, Found};
 use crate::error::{Result, escape};
 use crate::image::half_blocks;
 use crate::tensor::{Named, format_shape};
