@@ -2,7 +2,7 @@
 
 use crate::answer::View;
 use crate::error::{Error, Result, escape};
-use crate::onnx::{Declared, Model};
+use crate::onnx::{Declared, DeclaredDim, Model};
 use crate::tensor::{Kind, Tensor, format_shape};
 
 /// One input's content.
@@ -81,6 +81,7 @@ impl Feed {
         }
         let has_default = self.defaults.iter().any(|declared| declared.name == name);
         let open = kind == Kind::Real && !has_default;
+        fits(self.named(name)?, &tensor, &source, open)?;
         let given = Fed { name: name.to_string(), tensor, source, open };
         match self.slots.iter_mut().find(|(declared, fed)| declared.name == name && fed.is_none()) {
             Some((_, slot)) => *slot = Some(given),
@@ -104,6 +105,26 @@ impl Feed {
             missing.join(", ")
         )))
     }
+}
+
+/// Whether the sizes are those that the model declares; the first one of an open input may count more items than it takes.
+fn fits(declared: &Declared, tensor: &Tensor, source: &str, open: bool) -> Result<()> {
+    let Some(dims) = &declared.dims else { return Ok(()) };
+    let sizes = tensor.shape();
+    let same = |(axis, (dim, size)): (usize, (&DeclaredDim, &usize))| match dim {
+        DeclaredDim::Size(declared) => declared == size || open && axis == 0,
+        DeclaredDim::Open(_) => true,
+    };
+    if dims.len() == sizes.len() && dims.iter().zip(sizes).enumerate().all(same) {
+        return Ok(());
+    }
+    let dim = |dim: &DeclaredDim| match dim {
+        DeclaredDim::Size(size) => size.to_string(),
+        DeclaredDim::Open(_) => "?".to_string(),
+    };
+    let shape = if dims.is_empty() { "scalar".to_string() } else { dims.iter().map(dim).collect::<Vec<_>>().join("x") };
+    let reason = format!("is declared as {shape}, but {source} holds {}", format_shape(sizes));
+    Err(Error::invalid(format!("input '{}'", declared.name), reason))
 }
 
 impl std::fmt::Display for Fed {
