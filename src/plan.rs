@@ -43,6 +43,8 @@ pub struct Limits {
     pub subgroup_lanes: u32,
     /// Threads that share a software adapter's work; 1 where nobody knows.
     pub threads: u32,
+    /// Lanes that multiply and add at one time, as far as the adapter's kind tells: what a grid has to fill.
+    pub lanes: u32,
     /// Whether the adapter is software: loads cost far more than arithmetic there, and workgroup memory gains nothing.
     pub software: bool,
     /// The one convolution kernel, or kernel and tile (`conv_gemm 64x64`), that may be chosen where it fits; the best one
@@ -69,6 +71,8 @@ impl Default for Limits {
             max_dispatch_flops: 10_000_000_000,
             subgroup_lanes: 0,
             threads: 1,
+            // As small GPUs, of phones and of office computers, have them.
+            lanes: 512,
             software: false,
             conv_kernel: None,
             plain_sums: false,

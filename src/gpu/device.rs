@@ -185,6 +185,12 @@ impl Gpu {
                 AdapterKind::Software => available_parallelism().map_or(1, |threads| threads.get() as u32),
                 _ => 1,
             },
+            lanes: match self.report.kind {
+                // By data sheets: 10,000 to 18,000 of large ones, 700 to 1,300 of those beside a processor.
+                AdapterKind::Discrete => 16_384,
+                AdapterKind::Integrated => 1_024,
+                _ => Limits::default().lanes,
+            },
             software: self.report.kind == AdapterKind::Software,
             max_dispatch_flops: match self.report.kind {
                 // At a teraflop a second; nobody resets a processor.

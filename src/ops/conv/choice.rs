@@ -370,6 +370,18 @@ mod tests {
     }
 
     #[test]
+    fn sums_are_split_where_a_device_has_more_lanes_than_an_image_has_work_for() {
+        let small_image = ConvShape { in_c: 512, out_c: 512, ..shape(512, 7, 1) };
+        let name = |lanes: u32| {
+            let (limits, epilogue) = (Limits { lanes, ..Limits::default() }, Epilogue::default());
+            let problem = Problem { shape: &small_image, epilogue: &epilogue, residual: false, limits: &limits };
+            choose(&problem).candidate.name
+        };
+        assert!(!name(Limits::default().lanes).contains("split"), "{}", name(Limits::default().lanes));
+        assert!(name(16_384).contains("split"), "{}", name(16_384));
+    }
+
+    #[test]
     fn a_forced_kernel_is_taken_where_it_fits() {
         let forced =
             |name: &str| chosen(&Limits { conv_kernel: Some(name.into()), ..Limits::default() }, 1).candidate.name;

@@ -70,9 +70,9 @@ impl Tiling {
 
     /// An estimate of its time in multiply-adds that one lane makes one after another.
     ///
-    /// The figures are of the size that data sheets of large GPUs give; none was measured. `LOAD`: a vec4 from workgroup
-    /// memory. `MOVE`: a number from the second-level cache, 4 bytes at 6 multiply-adds a byte.
-    fn cost(&self, shape: &ConvShape) -> f64 {
+    /// The figures are of the size that data sheets of GPUs give; none was measured. `LOAD`: a vec4 from workgroup memory.
+    /// `MOVE`: a number from the second-level cache, 4 bytes at 6 multiply-adds a byte.
+    fn cost(&self, shape: &ConvShape, limits: &Limits) -> f64 {
         const LOAD: f64 = 4.0;
         const MOVE: f64 = 24.0;
         let Tile { channels, pixels: tile_pixels, own_channels, own_pixels } = self.tile;
@@ -80,12 +80,13 @@ impl Tiling {
         let loads = (own_channels + own_pixels) as f64;
         let moved = 1.0 / channels as f64 + 1.0 / tile_pixels as f64;
         let four = products * (1.0 + MOVE * moved) + LOAD * loads;
-        let waves = (self.groups(shape, shape.out_c) as f64 * self.tile.invocations() as f64 / LANES).ceil();
+        let invocations = (self.groups(shape, shape.out_c) * self.tile.invocations()) as f64;
+        let waves = (invocations / (BUSY * f64::from(limits.lanes))).ceil();
         let summed = waves * (self.slabs(shape) * SLAB) as f64 * four;
         if self.splits == 1 {
             return summed;
         }
-        summed + through_memory(self.scratch(shape))
+        UNSURE * (summed + through_memory(self.scratch(shape), limits))
     }
 
     /// Numbers that the splits leave for `conv_join`.
@@ -104,17 +105,20 @@ impl Tiling {
     }
 }
 
-/// Invocations that keep a large GPU busy, two for each of its 16,384 lanes.
-const LANES: f64 = 32_768.0;
+/// A second dispatch must promise a quarter: this estimate is no finer.
+const UNSURE: f64 = 1.25;
+
+/// Invocations of a lane that keep it busy while others wait for memory.
+const BUSY: f64 = 2.0;
 
 /// What it costs, in the same unit, that one dispatch leaves so many numbers for another. `DISPATCH`: 6 us of a lane, for a
 /// dispatch and the barrier before it. `BYTE`: multiply-adds of the whole GPU in the time that a byte of memory takes.
-fn through_memory(numbers: usize) -> f64 {
+fn through_memory(numbers: usize, limits: &Limits) -> f64 {
     const DISPATCH: f64 = 10_000.0;
     const BYTE: f64 = 11.0;
     // Written once, and read once.
     let bytes = 2 * size_of::<f32>() * numbers;
-    DISPATCH + BYTE * bytes as f64 / LANES
+    DISPATCH + BYTE * bytes as f64 / (BUSY * f64::from(limits.lanes))
 }
 
 /// Blocks of 4 input channels in a group.
@@ -146,13 +150,13 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
             lower(node, [shape, &computed], epilogue, tiling, pooling)
         })
     };
-    let behind = epilogue.pool.as_ref().map_or(0.0, |_| through_memory(Layout::ByFour.len(&shape.output())));
+    let behind = epilogue.pool.as_ref().map_or(0.0, |_| through_memory(Layout::ByFour.len(&shape.output()), limits));
     let flat = shape.flattened();
-    let unpooled = |tiling: &Tiling| candidate(*tiling, Pooling::Behind, flat, tiling.cost(shape) + behind);
+    let unpooled = |tiling: &Tiling| candidate(*tiling, Pooling::Behind, flat, tiling.cost(shape, limits) + behind);
     let mut candidates: Vec<Candidate> = tilings.iter().map(unpooled).collect();
     if let Some(quartered) = problem.quartered() {
         let whole = tilings.iter().filter(|tiling| tiling.splits == 1);
-        let pooled = |tiling: &Tiling| candidate(*tiling, Pooling::InPlace, quartered, tiling.cost(&quartered));
+        let pooled = |tiling: &Tiling| candidate(*tiling, Pooling::InPlace, quartered, tiling.cost(&quartered, limits));
         candidates.extend(whole.map(pooled));
     }
     Ok(candidates)
@@ -209,7 +213,7 @@ fn lower(
 pub(super) fn cheapest_tiling(shape: &ConvShape, limits: &Limits) -> Option<Tiling> {
     let tilings = TILES.iter().map(|tile| Tiling::new(*tile, 1, shape));
     let fits = tilings.filter(|tiling| tiling.fits(shape, limits, true));
-    fits.min_by(|a, b| a.cost(shape).total_cmp(&b.cost(shape)))
+    fits.min_by(|a, b| a.cost(shape, limits).total_cmp(&b.cost(shape, limits)))
 }
 
 /// Appends the dispatch of plain sums of packed weights that fit one binding.
