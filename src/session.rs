@@ -79,6 +79,8 @@ struct Shared {
     options: Options,
     /// The latest used last.
     plans: Mutex<Vec<(Key, Arc<Engine<'static>>)>>,
+    /// Held by who makes a plan, where that may be waited for.
+    making: Mutex<()>,
 }
 
 /// What a plan was made for: each input's name, and its shape or, where the plan depends on it, its content.
@@ -133,7 +135,7 @@ impl Session {
         let inputs = inputs.into_iter().filter(|input| !options.bindings.constants.contains_key(&input.name)).collect();
         let (model, options, plans) = (model.clone(), options.clone(), Mutex::default());
         let (device, reopened) = (Mutex::new(device), AtomicUsize::new(0));
-        Session(Arc::new(Shared { model, inputs, device, reopened, options, plans }))
+        Session(Arc::new(Shared { model, inputs, device, reopened, options, plans, making: Mutex::default() }))
     }
 
     /// A session that starts with a network already bound: `network` is what [`Network::bind`] makes of the model with
@@ -220,25 +222,40 @@ impl Session {
     }
 
     /// The network planned and loaded for inputs of these shapes: the one of an earlier run, or a new one. Inputs that
-    /// hold no reals are constants of it. While a plan is made others wait.
+    /// hold no reals are constants of it. While a plan is made other threads wait.
     ///
     /// # Errors
     /// As [`Session::run`], but for those of running.
     pub fn engine(&self, inputs: &[(&str, &Tensor)]) -> Result<Arc<Engine<'static>>> {
         let key = self.key(inputs)?;
-        let mut plans = self.plans();
-        if let Some(at) = plans.iter().position(|(known, _)| *known == key) {
-            let plan = plans.remove(at);
-            plans.push(plan);
-        } else {
-            let engine = Arc::new(self.load(&key)?);
-            // Before the new one takes memory of its own, the oldest would have to go; but a device frees late anyway.
-            let most = self.0.options.plans.max(1);
-            let surplus = (plans.len() + 1).saturating_sub(most);
-            plans.drain(..surplus);
-            plans.push((key, engine));
+        if let Some(engine) = self.made(&key) {
+            return Ok(engine);
         }
-        plans.last().map(|(_, engine)| Arc::clone(engine)).ok_or_else(|| Error::Internal("no plan".to_string()))
+        // Making a plan waits for rayon's threads, and a thread of theirs that waits takes on other tasks meanwhile, of which
+        // one may run this session: it must not meet a lock that it holds. So those threads may make a plan twice; others wait.
+        let in_pool = rayon::current_thread_index().is_some();
+        let _turn = (!in_pool).then(|| self.0.making.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(engine) = self.made(&key) {
+            return Ok(engine);
+        }
+        let engine = Arc::new(self.load(&key)?);
+        let mut plans = self.plans();
+        // Before the new one takes memory of its own, the oldest would have to go; but a device frees late anyway.
+        let most = self.0.options.plans.max(1);
+        let surplus = (plans.len() + 1).saturating_sub(most);
+        plans.drain(..surplus);
+        plans.push((key, Arc::clone(&engine)));
+        Ok(engine)
+    }
+
+    /// The plan that was made for this key, now the latest used.
+    fn made(&self, key: &Key) -> Option<Arc<Engine<'static>>> {
+        let mut plans = self.plans();
+        let at = plans.iter().position(|(known, _)| known == key)?;
+        let plan = plans.remove(at);
+        let engine = Arc::clone(&plan.1);
+        plans.push(plan);
+        Some(engine)
     }
 
     fn load(&self, key: &Key) -> Result<Engine<'static>> {

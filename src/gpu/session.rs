@@ -21,7 +21,8 @@ pub struct Session {
     /// The outputs that the device computes, in order.
     pub(super) computed: Vec<Port>,
     pub(super) readback: Readback,
-    /// Where inputs are brought into their layout, kept from run to run: fresh memory costs more than that does.
+    /// Where an input is brought into its layout: as large as the largest one, and kept from run to run, for fresh memory
+    /// costs more than that does. Runs have it in turn, as they have the queue.
     packed: Mutex<Vec<f32>>,
 }
 

@@ -5,7 +5,6 @@ use crate::kernels::Kernel;
 use crate::ops::OpResult;
 use crate::simd::vectorized;
 use crate::uniform;
-use rayon::prelude::*;
 
 /// Channels that lie side by side in [`Layout::ByFour`]: one `vec4<f32>` of WGSL.
 pub const CHANNELS: usize = 4;
@@ -41,7 +40,8 @@ impl Layout {
         packed
     }
 
-    /// The same in memory that was used before, whatever it holds.
+    /// The same in memory that was used before, whatever it holds. On this thread: who waits for others may be holding what
+    /// they wait for.
     pub fn pack_into(self, shape: &[usize], elements: &[f32], packed: &mut Vec<f32>) {
         let Some([images, channels, pixels]) = self.images(shape) else {
             packed.clear();
@@ -52,11 +52,10 @@ impl Layout {
         }
         packed.resize(self.len(shape), 0.0);
         let of_image = packed.len() / images;
-        let pairs = elements
-            .chunks(channels * pixels)
-            .zip(packed.chunks_mut(of_image))
-            .flat_map(|(planes, packed)| planes.chunks(CHANNELS * pixels).zip(packed.chunks_mut(CHANNELS * pixels)));
-        spread(elements.len(), pairs, |(planes, packed)| vectorized(|| interleave(planes, packed, pixels)));
+        for (planes, packed) in elements.chunks(channels * pixels).zip(packed.chunks_mut(of_image)) {
+            let blocks = planes.chunks(CHANNELS * pixels).zip(packed.chunks_mut(CHANNELS * pixels));
+            blocks.for_each(|(planes, packed)| vectorized(|| interleave(planes, packed, pixels)));
+        }
     }
 
     /// What lies in memory as row-major elements. Reads it once and in order: it may be a device's.
@@ -64,12 +63,10 @@ impl Layout {
         let Some([images, channels, pixels]) = self.images(shape) else { return packed.to_vec() };
         let mut elements = vec![0.0; images * channels * pixels];
         let of_image = packed.len() / images;
-        let pairs = elements
-            .chunks_mut(channels * pixels)
-            .zip(packed.chunks(of_image))
-            .flat_map(|(planes, packed)| planes.chunks_mut(CHANNELS * pixels).zip(packed.chunks(CHANNELS * pixels)));
-        let count = packed.len();
-        spread(count, pairs, |(planes, packed)| vectorized(|| take_apart(planes, packed, pixels)));
+        for (planes, packed) in elements.chunks_mut(channels * pixels).zip(packed.chunks(of_image)) {
+            let blocks = planes.chunks_mut(CHANNELS * pixels).zip(packed.chunks(CHANNELS * pixels));
+            blocks.for_each(|(planes, packed)| vectorized(|| take_apart(planes, packed, pixels)));
+        }
         elements
     }
 
@@ -79,18 +76,6 @@ impl Layout {
             (Layout::ByFour, &[n, c, h, w]) => Some([n, c, h * w]).filter(|sizes| !sizes.contains(&0)),
             _ => None,
         }
-    }
-}
-
-/// Numbers from which on other threads are worth waking.
-const WORTH_THREADS: usize = 1 << 16;
-
-/// Does the work on each item, in any order, on all threads where so many numbers are worth it.
-fn spread<T: Send>(numbers: usize, items: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
-    if numbers < WORTH_THREADS {
-        items.for_each(work);
-    } else {
-        items.collect::<Vec<_>>().into_par_iter().for_each(work);
     }
 }
 

@@ -290,3 +290,19 @@ fn a_batch_of_numbers_is_normalized_and_statistics_that_training_computes_are_re
     let training = network(9, &["y", "m", "v", "sm", "sv"]).graph(&Bindings::default()).unwrap_err();
     assert!(training.to_string().contains("training mode"), "{training}");
 }
+
+/// A thread of a pool that waits for others takes on another task meanwhile: no run may wait for what its own thread holds.
+#[test]
+fn tasks_of_a_pool_share_a_session() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(8).build().unwrap();
+    for device in [Choice::Cpu, Choice::Gpu] {
+        let (model, large) = (any_size(), image(&[1, 3, 160, 160]));
+        let session = model.session(&Options::on(device)).unwrap();
+        let expected = reference(&model, &large);
+        pool.scope(|scope| {
+            for _ in 0..24 {
+                scope.spawn(|_| assert_near(&session.run(&[("x", &large)]).unwrap()[0].1, &expected));
+            }
+        });
+    }
+}
