@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::files;
-use crate::tensor::{Kind, Tensor};
+use crate::tensor::Tensor;
 use std::path::{Path, PathBuf};
 
 /// The tensors `<stem>_0`, `<stem>_1` ... of a folder, `.npy` or `.pb`, up to the first gap.
@@ -54,16 +54,14 @@ pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Makes a network ready with as many inputs open as the engine takes, and the others bound as weights, shapes and axes are
 /// in a network: test cases have them as inputs of the graph. `attempt` is told for each input whether it stays open.
-/// Integers and truth values never do; of the reals first all, then only the first, then none.
+/// Of those that may (reals that have no default) first all do, then only the first, then none.
 ///
 /// # Errors
 /// Those of `attempt`, at once unless it is [`Error::Unsupported`]; where every attempt is, the last.
-pub fn with_most_open<T>(kinds: &[Kind], mut attempt: impl FnMut(&[bool]) -> Result<T>) -> Result<T> {
-    let real = |kind: &Kind| *kind == Kind::Real;
-    let first = kinds.iter().position(real);
-    let every_real: Vec<bool> = kinds.iter().map(real).collect();
-    let first_real: Vec<bool> = (0..kinds.len()).map(|at| Some(at) == first).collect();
-    let mut attempts = vec![every_real, first_real, vec![false; kinds.len()]];
+pub fn with_most_open<T>(may_be_open: &[bool], mut attempt: impl FnMut(&[bool]) -> Result<T>) -> Result<T> {
+    let first = may_be_open.iter().position(|&may| may);
+    let first_alone: Vec<bool> = (0..may_be_open.len()).map(|at| Some(at) == first).collect();
+    let mut attempts = vec![may_be_open.to_vec(), first_alone, vec![false; may_be_open.len()]];
     attempts.dedup();
     let mut refused = Error::Internal("no attempt was made".to_string());
     for open in &attempts {
@@ -87,16 +85,16 @@ mod tests {
 
     #[test]
     fn inputs_are_bound_one_step_at_a_time_and_only_where_the_engine_refuses() {
-        let kinds = [Kind::Int, Kind::Real, Kind::Real, Kind::Bool];
+        let may_be_open = [false, true, true, false];
         let mut seen = Vec::new();
-        let result: Result<()> = with_most_open(&kinds, |open| {
+        let result: Result<()> = with_most_open(&may_be_open, |open| {
             seen.push(open.to_vec());
             Err(refusal())
         });
         assert!(matches!(result, Err(Error::Unsupported { .. })));
         let open = |at: &[usize]| (0..4).map(|index| at.contains(&index)).collect::<Vec<bool>>();
         assert_eq!(seen, [open(&[1, 2]), open(&[1]), open(&[])]);
-        assert_eq!(with_most_open(&kinds, |open| Ok(open.to_vec())).unwrap(), open(&[1, 2]));
+        assert_eq!(with_most_open(&may_be_open, |open| Ok(open.to_vec())).unwrap(), open(&[1, 2]));
     }
 
     #[test]
@@ -106,9 +104,9 @@ mod tests {
             attempts += 1;
             Err::<(), Error>(error)
         };
-        assert!(with_most_open(&[Kind::Real; 2], |_| count(Error::invalid("x", "y"))).is_err());
-        assert!(with_most_open(&[Kind::Int], |_| count(refusal())).is_err());
-        assert!(with_most_open(&[Kind::Real], |_| count(refusal())).is_err());
+        assert!(with_most_open(&[true; 2], |_| count(Error::invalid("x", "y"))).is_err());
+        assert!(with_most_open(&[false], |_| count(refusal())).is_err());
+        assert!(with_most_open(&[true], |_| count(refusal())).is_err());
         assert_eq!(attempts, 1 + 1 + 2);
     }
 }

@@ -5,11 +5,13 @@
 //! judged in bands, so that no more than a part of one is ever held in f64. Cumulatively, the reference runs from the
 //! network's inputs, whole layer by whole layer, and the bound on the error is carried along.
 
+mod amplified;
 mod bands;
 mod difference;
 mod histogram;
 mod parts;
 
+pub use amplified::{AS_FAR_AS_F32, is_amplified_rounding};
 pub use difference::{Difference, Differences, Quantiles, Tolerance, Verdict, difference, tensor_difference};
 pub use parts::{Judge, Location, Part, fused_into, locate};
 

@@ -134,8 +134,8 @@ type Computed = (Vec<(String, Tensor)>, Option<usize>);
 
 /// Runs with as many inputs open as the engine takes.
 fn computed(model: &Model, inputs: &[(&str, Tensor)], gpu: Option<&Gpu>, fusion: &Fusion) -> Result<Computed> {
-    let kinds: Vec<Kind> = inputs.iter().map(|(_, tensor)| tensor.kind()).collect();
-    with_most_open(&kinds, |open| {
+    let may_be_open: Vec<bool> = inputs.iter().map(|(_, tensor)| tensor.kind() == Kind::Real).collect();
+    with_most_open(&may_be_open, |open| {
         let (mut bindings, mut given) = (Bindings::default(), Vec::new());
         for ((name, tensor), &open) in inputs.iter().zip(open) {
             if open {

@@ -115,11 +115,16 @@ def wonnx(task, runs, args):
     return peer([args.wonnx], task, runs, args, WGPU_BACKEND="vulkan", **name)
 
 
+# Names that --device has for Vulkan's software adapters; burn cannot be told of any other.
+SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader")
+
+
 def burn(task, runs, args):
     if "layer" not in task:
         return None, "reads no ONNX files: single layers only"
-    software = args.device not in ("auto", "gpu")
-    return peer([args.burn], task | {"software": software}, runs, args)
+    if args.device not in ("auto", "gpu", *SOFTWARE):
+        return None, f"takes no adapter by name: gpu, or one of {', '.join(SOFTWARE)}"
+    return peer([args.burn], task | {"software": args.device in SOFTWARE}, runs, args)
 
 
 def webgpu_provider(task, runs, args):

@@ -14,6 +14,9 @@ use std::collections::HashMap;
 pub struct StepRow {
     /// The node's name.
     pub name: String,
+    /// What it is a step of, where there are several subjects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The node's operator.
     pub op: &'static str,
     /// The kernels that ran.
@@ -40,8 +43,15 @@ pub struct StepRow {
     pub percent_of_roof: f64,
     /// Which roof that is.
     pub bound: Bound,
-    /// Whether it was compared with the reference before it was timed; what was not is never here.
+    /// Whether it was compared with the reference before it was timed; a benchmark has none that was not.
     pub checked: bool,
+}
+
+impl StepRow {
+    /// Its name, behind that of its subject where there are several.
+    pub fn label(&self) -> String {
+        self.subject.as_ref().map_or_else(|| self.name.clone(), |subject| format!("{subject}: {}", self.name))
+    }
 }
 
 /// What a run takes beside its steps, in milliseconds, as medians.
@@ -117,6 +127,7 @@ impl Work {
         let (least, bound) = roofs.least_ms(flops, bytes, dispatches);
         StepRow {
             name: name.to_string(),
+            subject: None,
             op,
             kernel,
             shape,
@@ -135,8 +146,8 @@ impl Work {
     }
 }
 
-/// A row for each step that is launched.
-pub fn rows(plan: &Plan, traces: &[Trace], roofs: &Roofs) -> Vec<StepRow> {
+/// A row for each step that is launched; `checked` says whether it was compared with the reference before.
+pub fn rows(plan: &Plan, traces: &[Trace], roofs: &Roofs, checked: bool) -> Vec<StepRow> {
     let times = |index: usize| -> Vec<f64> {
         traces.iter().filter_map(|trace| trace.steps.get(index)).map(|step| step.ms).collect()
     };
@@ -148,7 +159,7 @@ pub fn rows(plan: &Plan, traces: &[Trace], roofs: &Roofs) -> Vec<StepRow> {
         let shape = step.outputs.first().map(|port| port.ty.shape.clone()).unwrap_or_default();
         let share = if all > 0.0 { ms.median / all } else { 0.0 };
         let work = Work { flops: step.flops, bytes: step.bytes, dispatches: step.dispatches.len() };
-        StepRow { share, ..work.row(&step.name, step.op, step.kernels(), shape, ms, roofs) }
+        StepRow { share, checked, ..work.row(&step.name, step.op, step.kernels(), shape, ms, roofs) }
     };
     (0..plan.steps.len()).filter(launched).map(row).collect()
 }

@@ -9,7 +9,6 @@ use crate::onnx::{Bindings, Model};
 use crate::passes::Fusion;
 use crate::plan::Plan;
 use crate::session::Network;
-use crate::tensor::Kind;
 
 /// A network with concrete shapes, and the tensors that are given to each run of it.
 pub struct Bound {
@@ -54,8 +53,8 @@ pub fn bind(
     let (network, bindings, batches) = match policy {
         Policy::NotReal => attempt(&feed)?,
         Policy::AsNeeded => {
-            let kinds: Vec<Kind> = feed.iter().map(|fed| fed.tensor.kind()).collect();
-            with_most_open(&kinds, |open| {
+            let may_be_open: Vec<bool> = feed.iter().map(|fed| fed.open).collect();
+            with_most_open(&may_be_open, |open| {
                 feed.iter_mut().zip(open).for_each(|(fed, &open)| fed.open = open);
                 attempt(&feed)
             })?

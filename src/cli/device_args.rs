@@ -76,14 +76,13 @@ impl KernelArgs {
     }
 
     /// Says so where a kernel was asked for and is not among those that run; the CPU executor has none.
-    pub fn warn_where_unused(&self, kernels: Option<&BTreeSet<&str>>) {
+    pub fn warn_where_unused(&self, kernels: Option<&BTreeSet<&str>>, console: &Console) {
         let Some(asked) = &self.kernel else { return };
         match kernels {
-            None => warn(format_args!("warning: the CPU executor has no kernels: '{asked}' computes nothing")),
+            None => console.note(format_args!("the CPU executor has no kernels: '{asked}' computes nothing")),
             Some(kernels) if !kernels.iter().any(|kernel| is_kernel_of(kernel, asked)) => {
-                warn(format_args!(
-                    "warning: '{asked}' fits no convolution here; `plan --explain` says what runs instead"
-                ));
+                console
+                    .note(format_args!("'{asked}' fits no convolution here; `plan --explain` says what runs instead"));
             }
             Some(_) => {}
         }
@@ -122,8 +121,8 @@ impl DeviceArgs {
     }
 
     /// See [`KernelArgs::warn_where_unused`].
-    pub fn warn_where_unused(&self, kernels: Option<&BTreeSet<&str>>) {
-        self.kernel.warn_where_unused(kernels);
+    pub fn warn_where_unused(&self, kernels: Option<&BTreeSet<&str>>, console: &Console) {
+        self.kernel.warn_where_unused(kernels, console);
     }
 
     /// The precision in force.

@@ -64,7 +64,8 @@ impl Feed {
     /// [`Error::Usage`] where there is none.
     pub fn named(&self, name: &str) -> Result<&Declared> {
         self.declared().chain(&self.defaults).find(|declared| declared.name == name).ok_or_else(|| {
-            let names: Vec<String> = self.declared().map(|declared| escape(&declared.name)).collect();
+            let names: Vec<String> =
+                self.declared().chain(&self.defaults).map(|declared| escape(&declared.name)).collect();
             Error::Usage(format!("the model has no input '{}'; its inputs are: {}", escape(name), names.join(", ")))
         })
     }

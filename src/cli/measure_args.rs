@@ -41,14 +41,37 @@ impl MeasureArgs {
         }
     }
 
-    /// Between 0 and 100, each.
+    /// The same, with one run at least.
+    pub fn length_of_some(&self, usual: Length) -> Length {
+        let length = self.length(usual);
+        Length { iterations: length.iterations.max(1), ..length }
+    }
+
+    /// Between 0 and 100, each once.
     pub fn percentiles(&self) -> Vec<f64> {
-        if self.percentile.is_empty() { USUAL_PERCENTILES.to_vec() } else { self.percentile.clone() }
+        let asked = if self.percentile.is_empty() { &USUAL_PERCENTILES[..] } else { &self.percentile };
+        let mut once: Vec<f64> = Vec::new();
+        for &percent in asked {
+            if !once.contains(&percent) {
+                once.push(percent);
+            }
+        }
+        once
     }
 
     /// Whether each step is to have a row.
     pub fn profile(&self) -> bool {
         self.profile
+    }
+
+    /// Whether steps are to be timed, for rows or for a timeline.
+    pub fn times_steps(&self) -> bool {
+        self.profile || self.trace.is_some()
+    }
+
+    /// Whether percentiles were named.
+    pub fn names_percentiles(&self) -> bool {
+        !self.percentile.is_empty()
     }
 
     /// Where the timeline goes.
@@ -72,7 +95,10 @@ fn duration(text: &str) -> Result<f64, String> {
 
 fn percent(text: &str) -> Result<f64, String> {
     let percent = text.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent));
-    percent.ok_or_else(|| "expected numbers between 0 and 100, for example 50,95,99.9".to_string())
+    // The zero of either sign is one.
+    percent
+        .map(|percent| percent + 0.0)
+        .ok_or_else(|| "expected numbers between 0 and 100, for example 50,95,99.9".to_string())
 }
 
 #[cfg(test)]

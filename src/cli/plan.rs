@@ -39,7 +39,7 @@ pub fn run(args: &PlanArgs, console: &Console) -> Result<ExitCode> {
     let graph = args.model.open()?.graph(&args.model.bindings())?;
     let graph = passes::optimize(graph, &args.fusion.fusion()?)?;
     let plan = plan(&graph, &args.limits(console)?)?;
-    args.kernel.warn_where_unused(Some(&plan.kernels()));
+    args.kernel.warn_where_unused(Some(&plan.kernels()), console);
     if args.json {
         console.json(&document(&graph, &plan))?;
     } else {

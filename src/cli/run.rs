@@ -130,11 +130,11 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     let outputs = ran.outputs;
     args.save.outputs(&outputs)?;
     if args.save.wants_layers() {
-        args.save.layers(&*job.engine(&session, "--save-layers")?, &job.inputs(0))?;
+        args.save.layers(&*job.engine(&session)?, &job.inputs(0))?;
     }
     let profile = args.measure.profile().then(|| job.profile(&device, &ran.traces)).transpose()?;
     if let Some(file) = args.measure.trace() {
-        let before = [timing.load, timing.compile];
+        let before = vec![("read", timing.load), ("plan and compile", timing.compile)];
         timeline::write(file, &[TracedRun { name: &job.graph().name, trace: ran.traces.last(), before }])?;
     }
     let reading = args.reading()?;
@@ -162,6 +162,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
         timing,
         profile,
         percentiles: args.measure.percentiles(),
+        shows_percentiles: args.measure.names_percentiles(),
     };
     if args.json {
         console.json(&report.json()?)?

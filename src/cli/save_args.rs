@@ -35,7 +35,7 @@ impl SaveArgs {
     /// [`Error::Usage`] where one file would overwrite the other.
     pub fn check(&self) -> Result<()> {
         match (&self.save_outputs, &self.save_layers) {
-            (Some(outputs), Some(layers)) if outputs == layers => {
+            (Some(outputs), Some(layers)) if place(outputs) == place(layers) => {
                 Err(Error::Usage("--save-outputs and --save-layers name the same file".to_string()))
             }
             _ => Ok(()),
@@ -63,6 +63,13 @@ impl SaveArgs {
         })?;
         save(path, layers)
     }
+}
+
+/// The same for every way to name a file.
+fn place(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
+    file.file_name().map_or(folder.clone(), |name| folder.join(name))
 }
 
 /// A network may give one value twice, and an archive holds it once.

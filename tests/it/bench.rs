@@ -89,20 +89,30 @@ fn percentiles_are_those_asked_for_and_a_threshold_may_be_on_one() {
 }
 
 #[test]
-fn without_fusion_both_ways_are_the_unfused_one() {
+fn without_fusion_there_is_nothing_to_compare() {
     let report = json(&bench(&["--no-fuse", "--json"]));
-    let ways: Vec<_> = (0..2).map(|at| (&report["ways"][at]["name"], &report["ways"][at]["dispatches"])).collect();
-    assert_eq!(ways, [(&"unfused".into(), &3.into()); 2]);
+    let [way] = &report["ways"].as_array().unwrap()[..] else { panic!("{:#}", report["ways"]) };
+    assert_eq!((&way["name"], &way["dispatches"]), (&"unfused".into(), &3.into()));
+    assert_eq!((&report["fusion"], &report["savings"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     let activation_only = json(&bench(&["--fuse", "activation", "--json"]));
     assert_eq!(activation_only["ways"][0]["dispatches"], 2);
+}
+
+#[test]
+fn steps_that_cannot_be_timed_are_refused_before_anything_is() {
+    for flag in [&["--profile"][..], &["--trace", "never.json"]] {
+        let refused = reluctor(&[&bench(&["--without", "timestamps"]), flag].concat());
+        assert_eq!(refused.status.code(), Some(2), "{flag:?}");
+    }
 }
 
 #[test]
 fn a_profile_of_a_suite_has_the_steps_of_each_subject() {
     let suite = ["bench", "--suite", "pools", "--device", "cpu", "--json", "--no-fuse", "--profile"];
     let report = json(&[&suite[..], &["--duration", "0", "--warmup", "0", "--iterations", "1"]].concat());
-    let (subjects, rows) = (report["fusion"].as_array().unwrap(), report["results"].as_array().unwrap());
+    let (subjects, rows) = (report["ways"].as_array().unwrap(), report["results"].as_array().unwrap());
     assert_eq!(rows.len(), 3 * subjects.len(), "convolution, activation and pool");
+    assert_eq!(rows[3]["subject"], subjects[1]["subject"]);
 }
 
 /// Chromium, where it is installed.

@@ -91,6 +91,11 @@ fn a_device_budget_is_checked_before_anything_is_allocated() {
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("error: the plan of ") && message.contains("budget is 65536"), "{message}");
     assert!(reluctor(&["run", "--device", "gpu", "--max-gpu-memory", "64MiB"]).status.success());
+    let model = Scratch::with("budget.onnx", include_bytes!("../../assets/fashion_mnist.onnx"));
+    for command in ["plan", "inspect"] {
+        let code = |budget| reluctor(&[command, model.path(), "--max-gpu-memory", budget]).status.code();
+        assert_eq!((code("64KiB"), code("64MiB")), (Some(6), Some(0)), "{command}");
+    }
 }
 
 #[test]
@@ -204,10 +209,23 @@ fn run_measures_as_long_as_it_is_told_and_shows_each_step() {
         let steps = report["profile"].as_array().unwrap();
         assert!(steps.len() > 3 && steps.iter().all(|step| step["checked"] == false), "{steps:?}");
         let written: Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
-        assert!(written["traceEvents"].as_array().is_some_and(|events| events.len() > steps.len()));
+        let events = written["traceEvents"].as_array().unwrap();
+        let lasted = |name: &str| {
+            let of_name = events.iter().filter(|event| event["name"] == name && event["ph"] == "X");
+            of_name.map(|event| event["dur"].as_f64().unwrap() / 1e3).sum::<f64>()
+        };
+        for (span, timing) in [("read", "load"), ("plan and compile", "compile")] {
+            assert!((lasted(span) - report["timing_ms"][timing].as_f64().unwrap()).abs() < 1e-3, "{span}");
+        }
+        assert!(steps.iter().all(|step| lasted(step["name"].as_str().unwrap()) > 0.0), "{written:#}");
     }
     let refused = reluctor(&["run", "--device", "cpu", "--batch", "5", "--profile"]);
     assert_eq!(refused.status.code(), Some(2), "12 images are three batches");
+    let batches = json(&["run", "--device", "cpu", "--batch", "5", "--percentile", "50,-0,50", "--json"]);
+    let later = batches["timing_ms"]["later"].as_object().unwrap();
+    assert_eq!((&later["runs"], later.contains_key("p0")), (&1.into(), true));
+    let shown = String::from_utf8(reluctor(&["run", "--device", "cpu", "--percentile", "95"]).stdout).unwrap();
+    assert!(shown.contains("p95"), "{shown}");
 }
 
 #[test]
@@ -221,7 +239,8 @@ fn compare_saves_what_the_device_computed() {
     assert_eq!(tensors(&outputs), tensors(&ran));
     let last = tensors(&layers).pop().unwrap();
     assert_eq!(vec![last], tensors(&outputs));
-    let twice = reluctor(&["run", "--device", "cpu", "--save-outputs", &ran, "--save-layers", &ran]);
+    let again = ran.replace("ran.npz", "./ran.npz");
+    let twice = reluctor(&["run", "--device", "cpu", "--save-outputs", &ran, "--save-layers", &again]);
     assert_eq!(twice.status.code(), Some(2), "one would overwrite the other");
 }
 
@@ -267,6 +286,15 @@ fn an_input_with_a_default_takes_another_value_of_the_declared_shape() {
     };
     assert_eq!(product(&[]), Tensor::real(&[2], vec![3.0, 4.0]).unwrap());
     assert_eq!(product(&["--input", &format!("w={w}")]), Tensor::real(&[2], vec![30.0, 400.0]).unwrap());
+    let stored = Scratch::folder("defaults-stored");
+    std::fs::copy(&x, stored.file("input_0.npy")).unwrap();
+    for command in ["run", "compare"] {
+        let given = [command, model.path(), "--device", "cpu", "--test-data", stored.path(), "--save-outputs", &saved];
+        let done = reluctor(&[&given[..], &["--input", &format!("w={w}")]].concat());
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let y = reluctor::files::read_tensors(&saved).unwrap().remove(0).1;
+        assert_eq!(y, Tensor::real(&[2], vec![30.0, 400.0]).unwrap());
+    }
     let refused = reluctor(&["run", model.path(), "--device", "cpu", "--input", &x, "--input", &format!("w={long}")]);
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(4) && message.contains("declared as 2, but long.npy holds 3"), "{message}");

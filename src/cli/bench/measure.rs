@@ -5,7 +5,7 @@ use crate::bench::pace::Pace;
 use crate::bench::roofs::Roofs;
 use crate::bench::saving::{Saving, Traced, savings};
 use crate::bench::steps::{Around, StepRow, bytes_in_use, rows, whole};
-use crate::bench::{Length, Ratio, Statistics, interleaved, since};
+use crate::bench::{Length, Ratio, Statistics, Times, interleaved, since};
 use crate::cli::device_args::Device;
 use crate::cli::engine::Engine;
 use crate::cli::layers;
@@ -24,21 +24,22 @@ use std::time::Instant;
 pub struct Subject {
     /// What it is called.
     pub name: String,
-    /// Fused and unfused.
-    pub graphs: [Graph; 2],
-    /// What the two are called: `fused` and `unfused`, or both `unfused` where no fusion was wanted.
-    pub ways: [&'static str; 2],
+    /// The ways to run it, by name: fused, and unfused to compare with; unfused alone where no fusion is wanted.
+    pub graphs: Vec<(&'static str, Graph)>,
     /// One batch.
     pub inputs: Named,
 }
 
 impl Subject {
-    /// Of a network as the model has it, with some fusions and with none.
+    /// Of a network as the model has it.
     pub fn new(graph: Graph, inputs: Named, fusion: &Fusion) -> Result<Self> {
         let name = graph.name.clone();
-        let ways = [if *fusion == Fusion::none() { "unfused" } else { "fused" }, "unfused"];
-        let graphs = [passes::optimize(graph.clone(), fusion)?, passes::optimize(graph, &Fusion::none())?];
-        Ok(Subject { name, graphs, ways, inputs })
+        let mut graphs = Vec::new();
+        if *fusion != Fusion::none() {
+            graphs.push(("fused", passes::optimize(graph.clone(), fusion)?));
+        }
+        graphs.push(("unfused", passes::optimize(graph, &Fusion::none())?));
+        Ok(Subject { name, graphs, inputs })
     }
 }
 
@@ -56,8 +57,10 @@ pub struct Settings {
 /// One way to run a subject.
 #[derive(Debug, Clone, Serialize)]
 pub struct Way {
+    /// The subject.
+    pub subject: String,
     /// `fused` or `unfused`.
-    pub name: &'static str,
+    pub name: String,
     /// Launches.
     pub dispatches: usize,
     /// Arithmetic: 1 multiply-add is 2 flops.
@@ -90,36 +93,39 @@ pub struct FusionRow {
 
 /// What was measured of one subject.
 pub struct Measured {
-    /// Fused and unfused.
-    pub ways: [Way; 2],
-    /// The one against the other.
-    pub fusion: FusionRow,
-    /// The fused plan's steps; none on adapters without timestamps.
+    /// What it is called.
+    pub name: String,
+    /// The first is the one that all that follows is of.
+    pub ways: Vec<Way>,
+    /// The first against the second, where there are two.
+    pub fusion: Option<FusionRow>,
+    /// The plan's steps; none on adapters without timestamps.
     pub steps: Vec<StepRow>,
     /// The subject as one row.
     pub whole: StepRow,
-    /// What the fused run takes beside its steps.
+    /// What a run takes beside its steps.
     pub around: Option<Around>,
     /// What each fused step saves.
     pub savings: Vec<Saving>,
-    /// The fused rounds, for later comparisons.
+    /// The rounds, for later comparisons.
     pub rounds: Rounds,
     /// Whether the warm-up ended because the clock had settled.
     pub is_settled: bool,
-    /// One traced run, fused.
+    /// One traced run.
     pub trace: Option<Trace>,
-    /// Milliseconds that planning, and loading with compilation, took before the fused runs.
+    /// Milliseconds that planning, and loading with compilation, took.
     pub before: [f64; 2],
-    /// Bytes of tensors in use at each step of the fused plan, weights left out.
+    /// Bytes of tensors in use at each step of the plan, weights left out.
     pub memory: Vec<u64>,
-    /// The kernels that ran fused; none on the CPU executor.
+    /// The kernels that ran; none on the CPU executor.
     pub kernels: Option<BTreeSet<&'static str>>,
 }
 
 impl Measured {
     /// Its traced run, for a timeline.
     pub fn traced(&self) -> TracedRun<'_> {
-        TracedRun { name: &self.fusion.name, trace: self.trace.as_ref(), before: self.before }
+        let [plan, load] = self.before;
+        TracedRun { name: &self.name, trace: self.trace.as_ref(), before: vec![("plan", plan), ("load", load)] }
     }
 }
 
@@ -134,7 +140,7 @@ const MOST_SETS: u64 = 32;
 /// # Errors
 /// [`Error::Mismatch`] names a layer that computes another function; those of loading and running.
 pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: &Settings) -> Result<Measured> {
-    for graph in &subject.graphs {
+    for (_, graph) in &subject.graphs {
         if let Some(layer) = layers::first_wrong(device, graph, &subject.inputs)? {
             return Err(Error::Mismatch(format!("{}: layer '{}'", escape(&subject.name), escape(&layer))));
         }
@@ -144,71 +150,89 @@ pub fn measure(subject: &Subject, device: &Device, roofs: &Roofs, settings: &Set
         Device::Gpu(gpu) => gpu.limits(),
     };
     let start = Instant::now();
-    let plans = [plan::plan(&subject.graphs[0], &limits)?, plan::plan(&subject.graphs[1], &limits)?];
+    let plans = subject.graphs.iter().map(|(_, graph)| plan::plan(graph, &limits)).collect::<Result<Vec<Plan>>>()?;
     let planning = since(start);
-    let sets = [0, 1].map(|at| if settings.cold { sets_of(&plans[at]) } else { 1 });
-    let load = |at: usize| -> Result<Vec<Engine<'_>>> {
-        (0..sets[at]).map(|_| Engine::with_plan(device, &subject.graphs[at], Some(&plans[at]))).collect()
-    };
     let start = Instant::now();
-    let fused = load(0)?;
+    let mut engines = vec![load(device, &subject.graphs[0].1, &plans[0], settings)?];
     let before = [planning, since(start)];
-    let unfused = load(1)?;
+    for ((_, graph), plan) in subject.graphs.iter().zip(&plans).skip(1) {
+        engines.push(load(device, graph, plan, settings)?);
+    }
     let inputs = &subject.inputs;
-    fused[0].run(inputs)?;
+    engines[0][0].run(inputs)?;
     let start = Instant::now();
-    fused[0].run(inputs)?;
+    engines[0][0].run(inputs)?;
     let pace = Pace::new(device.gpu(), roofs, since(start))?;
-    let mut turns = [0, 0];
-    let run = |turn: &mut usize, engines: &[Engine<'_>]| {
-        *turn = (*turn + 1) % engines.len();
-        engines[*turn].run(inputs).map(drop)
+    let (times, traces) = in_turn(&engines, inputs, &pace, settings.length)?;
+    let way = |(at, (name, _)): (usize, &(&'static str, Graph))| {
+        let ms = Statistics::with_percentiles(&times.of[at], &settings.percentiles);
+        way([&subject.name, name], &plans[at], ms, &traces[at])
     };
-    let [fused_turn, unfused_turn] = &mut turns;
-    let mut run_fused = || run(fused_turn, &fused);
-    let mut run_unfused = || run(unfused_turn, &unfused);
-    let mut run_pace = || pace.run();
-    let mut traces = [Vec::new(), Vec::new()];
-    let [fused_traces, unfused_traces] = &mut traces;
-    let mut trace_fused = || trace(fused_traces, &fused, inputs);
-    let mut trace_unfused = || trace(unfused_traces, &unfused, inputs);
-    let mut subjects: [&mut dyn FnMut() -> Result<()>; 5] =
-        [&mut run_fused, &mut run_unfused, &mut run_pace, &mut trace_fused, &mut trace_unfused];
-    let times = interleaved(&mut subjects, settings.length)?;
+    let ways: Vec<Way> = subject.graphs.iter().enumerate().map(way).collect();
+    let traced = |at: usize| Traced { graph: &subject.graphs[at].1, plan: &plans[at], traces: &traces[at] };
+    let has_traces = traces.iter().all(|traces| !traces.is_empty());
+    let compared = ways.len() > 1;
+    let fusion = compared.then(|| FusionRow {
+        name: subject.name.clone(),
+        fused_ms: ways[0].ms.median,
+        unfused_ms: ways[1].ms.median,
+        ratio: Ratio::of(&times.of[1], &times.of[0]),
+    });
+    let pace_ms = times.of[ways.len()].iter().map(|ms| ms / pace.gflop()).collect();
+    let rounds = Rounds { subject: subject.name.clone(), times_ms: times.of[0].clone(), pace_ms };
+    Ok(Measured {
+        whole: whole(&subject.name, &plans[0], &traces[0], &ways[0].ms, roofs),
+        steps: if has_traces { rows(&plans[0], &traces[0], roofs, true) } else { Vec::new() },
+        around: has_traces.then(|| Around::of(&traces[0], &times.of[0])),
+        savings: if has_traces && compared { savings(&traced(0), &traced(1), roofs) } else { Vec::new() },
+        trace: traces[0].last().cloned(),
+        is_settled: times.is_settled,
+        before,
+        memory: bytes_in_use(&subject.graphs[0].1, &plans[0]),
+        kernels: device.gpu().map(|_| plans[0].kernels()),
+        name: subject.name.clone(),
+        ways,
+        fusion,
+        rounds,
+    })
+}
+
+/// What is timed, in turn with others.
+type Timed<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
+
+/// Runs every way in turn, the pace and traced runs among them: the times of each way and then of the pace, and the traces.
+fn in_turn(
+    engines: &[Vec<Engine<'_>>],
+    inputs: &Named,
+    pace: &Pace,
+    length: Length,
+) -> Result<(Times, Vec<Vec<Trace>>)> {
+    let mut turns = vec![0; engines.len()];
+    let mut traces = vec![Vec::new(); engines.len()];
+    let runs = engines.iter().zip(&mut turns).map(|(engines, turn)| -> Timed<'_> {
+        Box::new(move || {
+            *turn = (*turn + 1) % engines.len();
+            engines[*turn].run(inputs).map(drop)
+        })
+    });
+    let traced = engines.iter().zip(&mut traces);
+    let traced = traced.map(|(engines, traces)| -> Timed<'_> { Box::new(move || trace(traces, engines, inputs)) });
+    let mut timed: Vec<Timed<'_>> = runs.chain([Box::new(|| pace.run()) as Timed<'_>]).chain(traced).collect();
+    let mut subjects: Vec<&mut dyn FnMut() -> Result<()>> = timed.iter_mut().map(|timed| &mut **timed as _).collect();
+    let times = interleaved(&mut subjects, length)?;
+    drop(timed);
     // Those of the warm-up come first.
     for traces in &mut traces {
         let warm = traces.len().saturating_sub(times.of[0].len());
         traces.drain(..warm);
     }
-    let way = |at: usize| {
-        let ms = Statistics::with_percentiles(&times.of[at], &settings.percentiles);
-        way(subject.ways[at], &plans[at], ms, &traces[at])
-    };
-    let ways = [way(0), way(1)];
-    let traced = |at: usize| Traced { graph: &subject.graphs[at], plan: &plans[at], traces: &traces[at] };
-    let has_traces = traces.iter().all(|traces| !traces.is_empty());
-    let fusion = FusionRow {
-        name: subject.name.clone(),
-        fused_ms: ways[0].ms.median,
-        unfused_ms: ways[1].ms.median,
-        ratio: Ratio::of(&times.of[1], &times.of[0]),
-    };
-    let pace_ms = times.of[2].iter().map(|ms| ms / pace.gflop()).collect();
-    let rounds = Rounds { subject: subject.name.clone(), times_ms: times.of[0].clone(), pace_ms };
-    Ok(Measured {
-        whole: whole(&subject.name, &plans[0], &traces[0], &ways[0].ms, roofs),
-        steps: if has_traces { rows(&plans[0], &traces[0], roofs) } else { Vec::new() },
-        around: has_traces.then(|| Around::of(&traces[0], &times.of[0])),
-        savings: if has_traces { savings(&traced(0), &traced(1), roofs) } else { Vec::new() },
-        trace: traces[0].last().cloned(),
-        is_settled: times.is_settled,
-        before,
-        memory: bytes_in_use(&subject.graphs[0], &plans[0]),
-        kernels: device.gpu().map(|_| plans[0].kernels()),
-        ways,
-        fusion,
-        rounds,
-    })
+    Ok((times, traces))
+}
+
+/// Loaded as often as runs need it to find nothing in caches.
+fn load<'g>(device: &Device, graph: &'g Graph, plan: &Plan, settings: &Settings) -> Result<Vec<Engine<'g>>> {
+    let sets = if settings.cold { sets_of(plan) } else { 1 };
+    (0..sets).map(|_| Engine::with_plan(device, graph, Some(plan))).collect()
 }
 
 /// One more traced run, where the device has timestamps.
@@ -223,10 +247,11 @@ fn sets_of(plan: &Plan) -> u64 {
     BEYOND_CACHES.div_ceil(plan.peak_bytes().max(1)).clamp(2, MOST_SETS)
 }
 
-fn way(name: &'static str, plan: &Plan, ms: Statistics, traces: &[Trace]) -> Way {
+fn way([subject, name]: [&str; 2], plan: &Plan, ms: Statistics, traces: &[Trace]) -> Way {
     let busy: Vec<f64> = traces.iter().map(Trace::busy_ms).collect();
     Way {
-        name,
+        subject: subject.to_string(),
+        name: name.to_string(),
         dispatches: plan.dispatches().count(),
         flops: plan.flops(),
         bytes: plan.bytes(),

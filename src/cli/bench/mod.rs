@@ -90,8 +90,11 @@ fn suite_list() -> String {
 
 pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
     let device = args.device.open(console)?;
+    if args.measure.times_steps() {
+        timeline::has_timestamps(&device)?;
+    }
     let subjects = args.subjects()?;
-    let graphs: Vec<&Graph> = subjects.iter().flat_map(|subject| &subject.graphs).collect();
+    let graphs: Vec<&Graph> = subjects.iter().flat_map(|subject| &subject.graphs).map(|(_, graph)| graph).collect();
     let device = args.tune.apply(device, &graphs, &FaultArgs::default(), console)?;
     let roofs = roofs::of(&device, args.fresh_roofs)?;
     let roofs = if args.cold { roofs.cold() } else { roofs };
@@ -101,15 +104,11 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
         measured.push(measure(subject, &device, &roofs, &args.settings())?);
     }
     console.progress_done();
-    for measured in &measured {
-        args.device.warn_where_unused(measured.kernels.as_ref());
-    }
+    let kernels = measured.iter().flat_map(|measured| measured.kernels.iter().flatten().copied()).collect();
+    args.device.warn_where_unused(device.gpu().map(|_| &kernels), console);
     let growth = args.sweep.as_ref().map(|sweep| args.growth(sweep, &device, &roofs, console)).transpose()?;
     if let Some(file) = args.measure.trace() {
         timeline::write(file, &measured.iter().map(Measured::traced).collect::<Vec<_>>())?;
-    }
-    if args.measure.profile() && measured.iter().any(|measured| measured.trace.is_none()) {
-        return Err(timeline::no_timestamps());
     }
     let setting = Setting {
         subject: args.suite.clone().map_or(subjects[0].name.clone(), |name| format!("suite {name}")),
@@ -125,8 +124,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
 
 impl BenchArgs {
     fn settings(&self) -> Settings {
-        let length = self.measure.length(USUAL);
-        let length = Length { iterations: length.iterations.max(1), ..length };
+        let length = self.measure.length_of_some(USUAL);
         Settings { length, cold: self.cold, percentiles: self.measure.percentiles() }
     }
 

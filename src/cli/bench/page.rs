@@ -47,10 +47,10 @@ pub fn page(report: &Report) -> String {
 fn headline(report: &Report) -> Markup {
     let total = &report.total_ms;
     let one = report.fusion.first().filter(|_| report.fusion.len() == 1);
-    let flops: u64 = report.ways.iter().step_by(2).map(|way| way.flops).sum();
+    let flops: u64 = report.ways.iter().step_by(report.ways_each()).map(|way| way.flops).sum();
     html! {
         div.big {
-            div { b { (milliseconds(total.median)) } span { "median, wall clock, fused (" (total.runs) " runs)" } }
+            div { b { (milliseconds(total.median)) } span { "median, wall clock, " (report.ways[0].name) " (" (total.runs) " runs)" } }
             @if let Some(fusion) = one {
                 div { b { (format!("{:.2}×", fusion.ratio.speedup)) } span { (verdict(&fusion.ratio, "fused is", "as fast")) } }
             }
@@ -111,7 +111,7 @@ fn roofline(report: &Report) -> Markup {
         @for row in &rows {
             @let [x, y] = plot.place(row.intensity, row.gflops);
             circle class=(class(row.bound)) cx=(short(x)) cy=(short(y)) r=(short(3.0 + 9.0 * row.share.sqrt())) opacity="0.75" {
-                title { (escape(&row.name)) ": " (milliseconds(row.ms.median)) ", " (format!("{:.0} % of its roof", row.percent_of_roof)) }
+                title { (escape(&row.label())) ": " (milliseconds(row.ms.median)) ", " (format!("{:.0} % of its roof", row.percent_of_roof)) }
             }
         }
         @for (number, row) in by_time.iter().take(LABELLED) {
@@ -135,22 +135,23 @@ fn roofline(report: &Report) -> Markup {
 /// Each step, and what it stands for run apart.
 fn bars(report: &Report) -> Markup {
     let is_suite = report.fusion.len() > 1;
-    let apart = |(index, row): (usize, &StepRow)| match is_suite {
-        true => report.ways.get(2 * index + 1).and_then(|unfused| unfused.device_ms),
+    let unfused = |row: &StepRow| report.ways.iter().find(|way| way.subject == row.name && way.name == "unfused");
+    let apart = |row: &StepRow| match is_suite {
+        true => unfused(row).and_then(|unfused| unfused.device_ms),
         false => report.savings.iter().find(|saving| saving.name == row.name).map(|saving| saving.apart_ms),
     };
-    let rows: Vec<_> = report.results.iter().enumerate().map(|(index, row)| (row, apart((index, row)))).collect();
-    let most = rows.iter().flat_map(|(row, apart)| [row.ms.median, apart.unwrap_or(0.0)]).fold(0.0, f64::max);
-    let label = label_width(report.results.iter().map(|row| row.name.as_str()));
+    let rows: Vec<_> = report.results.iter().map(|row| (row, row.label(), apart(row))).collect();
+    let most = rows.iter().flat_map(|(row, _, apart)| [row.ms.median, apart.unwrap_or(0.0)]).fold(0.0, f64::max);
+    let label = label_width(rows.iter().map(|(_, label, _)| label.as_str()));
     let width = |ms: f64| short((WIDTH - label - 62.0) * ms / most.max(f64::MIN_POSITIVE));
     let height = BAR * rows.len() as f64 + 6.0;
     html! {
         h2 { "Time of each step" }
         figure {
             svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label="Device time of each step, fused and apart" {
-                @for (index, (row, apart)) in rows.iter().enumerate() {
+                @for (index, (row, name, apart)) in rows.iter().enumerate() {
                     @let y = BAR * index as f64 + 3.0;
-                    text x=(label - 8.0) y=(y + 12.0) text-anchor="end" { (shortened(&row.name, LONGEST)) " " tspan.soft { (index + 1) } }
+                    text x=(label - 8.0) y=(y + 12.0) text-anchor="end" { (shortened(name, LONGEST)) " " tspan.soft { (index + 1) } }
                     @if let Some(apart) = apart {
                         rect.two x=(label) y=(y + 9.0) width=(width(*apart)) height="6" { title { "apart " (milliseconds(*apart)) } }
                     }
@@ -261,7 +262,7 @@ fn table(report: &Report) -> Markup {
             @for (index, row) in report.results.iter().enumerate() {
                 tr {
                     td.soft { (index + 1) }
-                    td.left { (shortened(&row.name, 48)) }
+                    td.left { (shortened(&row.label(), 48)) }
                     td { (format_shape(&row.shape)) }
                     td { (milliseconds(row.ms.median)) }
                     td { (milliseconds(row.ms.mad)) }

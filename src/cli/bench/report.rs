@@ -25,8 +25,9 @@ pub struct Report {
     pub roofs: Roofs,
     /// Steps of a network or a layer; subjects of a suite, or their steps.
     pub results: Vec<StepRow>,
-    /// Each subject fused and unfused.
+    /// The ways that each subject was run.
     pub ways: Vec<Way>,
+    /// Each subject fused against unfused, where both were run.
     pub fusion: Vec<FusionRow>,
     pub savings: Vec<Saving>,
     pub around: Option<Around>,
@@ -89,13 +90,13 @@ impl Report {
             diagnostics: Vec::new(),
             percentiles,
         };
-        for Measured { ways, fusion, mut steps, whole, savings, .. } in measured {
+        for Measured { name, ways, fusion, mut steps, whole, savings, .. } in measured {
             if !is_one {
-                steps.iter_mut().for_each(|step| step.name = format!("{}: {}", fusion.name, step.name));
+                steps.iter_mut().for_each(|step| step.subject = Some(name.clone()));
             }
             report.results.extend(if (is_one || profile) && !steps.is_empty() { steps } else { vec![whole] });
             report.ways.extend(ways);
-            report.fusion.push(fusion);
+            report.fusion.extend(fusion);
             report.savings.extend(savings);
         }
         if !is_one {
@@ -140,6 +141,11 @@ impl Report {
         found
     }
 
+    /// How many ways each subject was run.
+    pub fn ways_each(&self) -> usize {
+        if self.fusion.is_empty() { 1 } else { 2 }
+    }
+
     /// The rows that every file format has.
     pub fn table(&self) -> Table {
         let columns = [
@@ -174,7 +180,7 @@ impl Report {
                 *intensity,
                 *percent_of_roof,
             ];
-            let names = [row.name.clone(), row.op.to_string(), row.kernel.clone(), format_shape(&row.shape)];
+            let names = [row.label(), row.op.to_string(), row.kernel.clone(), format_shape(&row.shape)];
             let numbers = numbers.map(|number| format!("{number:.4}"));
             table.rows.push(names.into_iter().chain(numbers).chain([row.bound.name().to_string()]).collect());
         }

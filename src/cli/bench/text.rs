@@ -78,14 +78,14 @@ impl Report {
             "dispatches",
             "memory"
         ))?;
-        for (fusion, ways) in self.fusion.iter().zip(self.ways.chunks(2)) {
+        for (at, ways) in self.ways.chunks(self.ways_each()).enumerate() {
             for way in ways {
                 let ms = &way.ms;
                 let percentiles =
                     self.percentiles.iter().map(|&percent| milliseconds(ms.percentile(percent))).collect();
                 console.line(format_args!(
                     "{:<44}  {:<8}  {:>9}  {:>9}  {:>9}  {}{:>5}  {:>9}  {:>10}  {:>9}",
-                    shortened(&fusion.name, 44),
+                    shortened(&way.subject, 44),
                     way.name,
                     milliseconds(ms.median),
                     milliseconds(ms.mad),
@@ -97,7 +97,9 @@ impl Report {
                     bytes(way.memory)
                 ))?;
             }
-            console.line(format_args!("    {}", verdict(&fusion.ratio, "fused is", "as fast")))?;
+            if let Some(fusion) = self.fusion.get(at) {
+                console.line(format_args!("    {}", verdict(&fusion.ratio, "fused is", "as fast")))?;
+            }
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::cli::measure_args::MeasureArgs;
 use crate::cli::quantity::milliseconds;
 use crate::cli::roofs;
 use crate::cli::task::{Answer, Reader};
-use crate::cli::timeline::no_timestamps;
+use crate::cli::timeline::{has_timestamps, no_timestamps};
 use crate::default_model;
 use crate::error::{Error, Result};
 use crate::files;
@@ -29,6 +29,7 @@ use crate::passes::Fusion;
 use crate::plan::{self, Limits, Plan};
 use crate::session::{Options, Session};
 use crate::tensor::{Named, borrowed};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,7 +115,16 @@ impl Job {
         let bound = bind(&model, &bindings, feed.complete()?, request, policy, &fusion, &mut plan)?;
         let device = device.ok_or_else(|| Error::Internal("nothing was planned".to_string()))?;
         let preset = args.inputs.pictures.preset(preset)?;
-        args.device.warn_where_unused(bound.network.plan.as_ref().map(Plan::kernels).as_ref());
+        if args.measure.times_steps() {
+            has_timestamps(&device)?;
+        }
+        let flags =
+            [(args.measure.times_steps(), "--profile and --trace"), (args.save.wants_layers(), "--save-layers")];
+        if let Some((_, flag)) = flags.iter().find(|(is_given, _)| *is_given && bound.batches.count() > 1) {
+            let reason = format!("{flag} take one batch; use fewer items or a larger --batch");
+            return Err(Error::Usage(reason));
+        }
+        args.device.warn_where_unused(bound.network.plan.as_ref().map(Plan::kernels).as_ref(), console);
         Ok((Job { model, bound, album, items, views, preset }, device))
     }
 
@@ -131,12 +141,8 @@ impl Job {
         self.bound.batches.inputs(batch, &self.bound.feed)
     }
 
-    /// What runs the only batch.
-    pub fn engine(&self, session: &Session, flag: &str) -> Result<Arc<Engine<'static>>> {
-        if self.bound.batches.count() > 1 {
-            let reason = format!("{flag} takes one batch; use fewer items or a larger --batch");
-            return Err(Error::Usage(reason));
-        }
+    /// What runs the first batch.
+    pub fn engine(&self, session: &Session) -> Result<Arc<Engine<'static>>> {
         session.engine(&borrowed(&self.inputs(0)))
     }
 
@@ -154,18 +160,18 @@ impl Job {
             self.bound.batches.append(&mut outputs, index, result)?;
         }
         timing.ran(&runs);
-        let usual = Length { iterations: usize::from(count == 1), duration: Duration::ZERO, warmup: Duration::ZERO };
+        let once = usize::from(count == 1 || measure.is_given());
+        let usual = Length { iterations: once, duration: Duration::ZERO, warmup: Duration::ZERO };
         let (length, mut traces) = (measure.length(usual), Vec::new());
-        if measure.profile() || measure.trace().is_some() {
-            let engine = self.engine(session, "--profile, as --trace,")?;
+        if measure.times_steps() {
+            let engine = self.engine(session)?;
             let inputs = self.inputs(0);
             let mut run = || session.run(&borrowed(&inputs)).map(drop);
             let mut trace = || {
                 traces.push(engine.trace(&inputs)?.ok_or_else(no_timestamps)?);
                 Ok(())
             };
-            let length = Length { iterations: length.iterations.max(1), ..length };
-            let times = interleaved(&mut [&mut run, &mut trace], length)?;
+            let times = interleaved(&mut [&mut run, &mut trace], measure.length_of_some(usual))?;
             timing.ran_again(&times.of[0], &measure.percentiles());
             // Those of the warm-up come first.
             traces.drain(..traces.len() - times.of[1].len());
@@ -181,17 +187,11 @@ impl Job {
 
     /// Where the time goes, step by step. Unlike a benchmark, nobody has held these results against the reference.
     pub fn profile(&self, device: &Device, traces: &[Trace]) -> Result<Vec<StepRow>> {
-        let cpu_plan;
         let plan = match &self.bound.network.plan {
-            Some(plan) => plan,
-            None => {
-                cpu_plan = plan::plan(self.graph(), &Limits::default())?;
-                &cpu_plan
-            }
+            Some(plan) => Cow::Borrowed(plan),
+            None => Cow::Owned(plan::plan(self.graph(), &Limits::default())?),
         };
-        let mut rows = rows(plan, traces, &roofs::of(device, false)?);
-        rows.iter_mut().for_each(|row| row.checked = false);
-        Ok(rows)
+        Ok(rows(&plan, traces, &roofs::of(device, false)?, false))
     }
 }
 

@@ -100,8 +100,9 @@ pub struct Report<'a> {
     pub timing: Timing,
     /// A row for each step, where that was asked for.
     pub profile: Option<Vec<StepRow>>,
-    /// Percentiles that people are shown.
+    /// Percentiles that people are shown, of more runs than one or where they asked.
     pub percentiles: Vec<f64>,
+    pub shows_percentiles: bool,
 }
 
 impl Report<'_> {
@@ -187,7 +188,7 @@ impl Report<'_> {
         let [load, compile, first, run, total] = [load, compile, first, run, total].map(|&ms| milliseconds(ms));
         let all = if self.batches.count() > 1 { format!(", all batches {total}") } else { String::new() };
         console.line(format_args!("time       load {load}, compile {compile}, first run {first}, run {run}{all}"))?;
-        if let Some(later) = later.as_ref().filter(|later| later.runs > 1) {
+        if let Some(later) = later.as_ref().filter(|later| later.runs > 1 || self.shows_percentiles) {
             let percentile = |&p: &f64| format!(", {} {}", named(p), milliseconds(later.percentile(p)));
             let percentiles: String = self.percentiles.iter().map(percentile).collect();
             let (runs, min) = (count(later.runs as u64), milliseconds(later.min));
