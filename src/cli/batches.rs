@@ -97,17 +97,30 @@ impl Batches {
         array.select(Axis(0), &rows)
     }
 
-    /// Appends one run's outputs to those of the runs before, without the items that were made up.
+    /// Appends one run's outputs to those of the runs before, without the items that were made up. What does not depend on the
+    /// inputs is the same in each run, and kept once.
     ///
     /// # Errors
     /// [`Error::Usage`] where an output's first dimension does not count the items.
-    pub fn append(self, joined: &mut Named, index: usize, outputs: Named) -> Result<()> {
+    pub fn append(
+        self,
+        joined: &mut Named,
+        index: usize,
+        outputs: Named,
+        is_constant: impl Fn(&str) -> bool,
+    ) -> Result<()> {
         if !self.is_cut() {
             *joined = outputs;
             return Ok(());
         }
         let kept = self.size.min(self.items - index * self.size);
         for (at, (name, output)) in outputs.into_iter().enumerate() {
+            if is_constant(&name) {
+                if index == 0 {
+                    joined.push((name, output));
+                }
+                continue;
+            }
             if output.shape().first() != Some(&self.size) {
                 let output = escape(&name);
                 let message = format!("output '{output}' has no batch dimension, so the items cannot run in batches");
@@ -190,7 +203,7 @@ mod tests {
         for index in 0..batches.count() {
             let inputs = batches.inputs(index, &feed);
             assert_eq!(inputs[0].1.shape(), [3, 2]);
-            batches.append(&mut joined, index, inputs).unwrap();
+            batches.append(&mut joined, index, inputs, |_| false).unwrap();
         }
         assert_eq!(joined[0].1, feed[0].tensor);
     }
@@ -198,7 +211,7 @@ mod tests {
     #[test]
     fn an_output_without_a_batch_dimension_cannot_be_put_together() {
         let output = vec![("mean".to_string(), Tensor::real(&[1], vec![0.0]).unwrap())];
-        let appended = Batches { items: 7, size: 3 }.append(&mut Named::new(), 0, output);
+        let appended = Batches { items: 7, size: 3 }.append(&mut Named::new(), 0, output, |_| false);
         assert!(matches!(appended, Err(Error::Usage(_))));
     }
 }

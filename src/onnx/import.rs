@@ -3,7 +3,7 @@
 
 use super::external::External;
 use super::node::{Names, OnnxNode};
-use super::proto::{self, Dim, GraphProto, NodeProto};
+use super::proto::{self, Attribute, Dim, GraphProto, NodeProto};
 use super::{Bindings, Declared, data, declared};
 use crate::error::{Error, Result, UnsupportedNode, escape};
 use crate::graph::{Graph, ValueId};
@@ -200,13 +200,22 @@ fn outputs(proto: &GraphProto<'_>, names: &Names) -> Result<Vec<ValueId>> {
     proto.outputs.iter().map(|output| names.get(output.name).copied().ok_or_else(|| missing(output.name))).collect()
 }
 
+/// What a node reads, and what the nodes of its branches do.
+fn reads<'n, 'a>(node: &'n NodeProto<'a>) -> Box<dyn Iterator<Item = &'a str> + 'n> {
+    let branches = node.attributes.iter().filter_map(|attribute| match &attribute.value {
+        Attribute::Graph(graph) => Some(graph.nodes.iter().flat_map(reads)),
+        _ => None,
+    });
+    Box::new(node.inputs.iter().copied().chain(branches.flatten()))
+}
+
 /// Reads every node, and lists all that are unsupported.
 fn nodes(graph: &mut Graph, names: &mut Names, proto: &GraphProto<'_>, opset: i64, external: &External) -> Result<()> {
     let mut unsupported = Vec::new();
     // Values that an unsupported node would have made: nodes that read them are passed over.
     let mut missing: HashSet<&str> = HashSet::new();
     for node in sorted(proto, names)? {
-        if node.inputs.iter().any(|name| missing.contains(name)) {
+        if reads(node).any(|name| missing.contains(name)) {
             missing.extend(node.outputs.iter().copied());
             if importer(node).is_none() {
                 unsupported.push(unknown(node));
@@ -331,7 +340,7 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
             return Err(Error::invalid(format!("input '{}'", input.name), "is declared twice"));
         }
         if let Some(constant) = bindings.constants.get(input.name) {
-            fits(constant, &declared(input)?)?;
+            fits(constant, &declared(input)?, bindings)?;
             let id = graph.add_constant(input.name, constant.clone());
             graph.values[id.0].element_type = input.tensor.as_ref().map(|tensor| tensor.elem_type);
             names.insert(input.name.to_string(), id);
@@ -364,13 +373,13 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
 }
 
 /// Whether an input's content is what the model declares.
-fn fits(constant: &Tensor, declared: &Declared) -> Result<()> {
+fn fits(constant: &Tensor, declared: &Declared, bindings: &Bindings) -> Result<()> {
     if constant.kind() != declared.kind {
         let reason = format!("is declared as {:?}, but holds {:?}", declared.kind, constant.kind());
         return Err(Error::invalid(format!("input '{}'", declared.name), reason));
     }
     let shapes = [(declared.name.clone(), constant.shape().to_vec())].into();
-    declared.shape(&Bindings { shapes, ..Bindings::default() }).map(drop)
+    declared.shape(&Bindings { shapes, dims: bindings.dims.clone(), ..Bindings::default() }).map(drop)
 }
 
 /// The nodes, each after those whose results it reads. Files in order stay in order.

@@ -240,7 +240,14 @@ impl Declared {
                     return Err(Error::Usage(message));
                 }
                 (DeclaredDim::Size(size), _) => *size,
-                (DeclaredDim::Open(_), Some(given)) => given,
+                (DeclaredDim::Open(dim), Some(given)) => match bindings.dims.get(dim) {
+                    Some(&bound) if bound != given => {
+                        let dim = crate::error::escape(dim);
+                        let message = format!("dimension '{dim}' of input '{name}' is {given}, and bound to {bound}");
+                        return Err(Error::Usage(message));
+                    }
+                    _ => given,
+                },
                 (DeclaredDim::Open(dim), None) => match bindings.dims.get(dim) {
                     Some(&size) => size,
                     None if axis == 0 => bindings.batch.unwrap_or(1),

@@ -121,9 +121,19 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
-    /// ONNX's number for the type of what is stored in a slot's place in the file.
+    /// ONNX's number for the type of what is in a slot, where the file says it: of an input, of what is stored, and of what only
+    /// moves elements of these.
     pub(crate) fn element_type(&self, slot: usize) -> Option<i32> {
         self.graph.value(self.present(slot)?).element_type
+    }
+
+    /// Says of which type, by ONNX's number for it, the node's first output is.
+    pub(crate) fn is_of_type(&mut self, element_type: Option<i32>) -> OpResult<()> {
+        let output = self.output_name(0)?;
+        if let Some(id) = self.names.get(&output) {
+            self.graph.values[id.0].element_type = element_type;
+        }
+        Ok(())
     }
 
     /// An element type, given by ONNX's number for it.
@@ -342,7 +352,20 @@ impl<'a> OnnxNode<'a> {
             }
             _ => None,
         };
+        let moves = matches!(
+            op,
+            Op::Concat(_)
+                | Op::Expand(_)
+                | Op::Gather(_)
+                | Op::Pad(_)
+                | Op::Reshape(_)
+                | Op::Slice(_)
+                | Op::Transpose(_)
+        );
+        let first = inputs.first().copied().flatten().filter(|_| moves);
+        let element_type = first.and_then(|id| self.graph.value(id).element_type);
         let id = self.graph.add_value(output, ty, constant.map(std::sync::Arc::new));
+        self.graph.values[id.0].element_type = element_type;
         let name = if self.emitted == 0 { self.name.to_string() } else { format!("{}#{}", self.name, self.emitted) };
         self.graph.nodes.push(Node::new(name, op, inputs, vec![id]));
         Ok(id)

@@ -25,17 +25,20 @@ impl Cast {
         node.flag("saturate")?;
         let from = node.ty(0)?.clone();
         // Reals are f32 here whatever their width in the file, and that is all that 8 bits of precision would lose.
-        if from.kind == Kind::Real && node.int("to", 0)? == BFLOAT16 {
+        let element_type = node.int("to", 0)?;
+        if from.kind == Kind::Real && element_type == BFLOAT16 {
             return unsupported("it rounds to bfloat16, and reals are kept in f32");
         }
-        Cast::finish(node, to)
+        Cast::finish(node, to)?;
+        node.is_of_type(i32::try_from(element_type).ok())
     }
 
     /// `CastLike`: the kind is the second input's.
     pub(crate) fn import_like(node: &mut OnnxNode<'_>) -> OpResult<()> {
         node.flag("saturate")?;
-        let to = node.ty(1)?.kind;
-        Cast::finish(node, to)
+        let (to, element_type) = (node.ty(1)?.kind, node.element_type(1));
+        Cast::finish(node, to)?;
+        node.is_of_type(element_type)
     }
 
     fn finish(node: &mut OnnxNode<'_>, to: Kind) -> OpResult<()> {

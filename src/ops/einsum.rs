@@ -40,7 +40,7 @@ pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
     let mut sizes = HashMap::new();
     let terms = names.iter().enumerate().map(|(slot, name)| term(node, slot, name, &mut sizes));
     let terms = terms.collect::<OpResult<Vec<Term>>>()?;
-    let wanted = wanted(&terms, right)?;
+    let wanted = wanted(&terms, left, right)?;
     if let Some(unknown) = wanted.iter().find(|label| !sizes.contains_key(label)) {
         return invalid(format!("'{unknown}' is in no operand"));
     }
@@ -116,8 +116,8 @@ fn expanded(name: &str, many: usize) -> OpResult<Vec<Label>> {
     }
 }
 
-/// What the result's dimensions are called: as it is written, or all that occur once, in the order of the alphabet.
-fn wanted(terms: &[Term], right: Option<&str>) -> OpResult<Vec<Label>> {
+/// What the result's dimensions are called: as it is written, or all that are written once, in the order of the alphabet.
+fn wanted(terms: &[Term], left: &str, right: Option<&str>) -> OpResult<Vec<Label>> {
     let all = || terms.iter().flat_map(|term| term.labels.iter().copied());
     let is_hidden = |label: &Label| *label as u32 >= ELLIPSIS;
     let mut hidden: Vec<Label> = all().filter(is_hidden).collect();
@@ -126,9 +126,7 @@ fn wanted(terms: &[Term], right: Option<&str>) -> OpResult<Vec<Label>> {
     match right {
         Some(right) => expanded(right, hidden.len()),
         None => {
-            let mut once: Vec<Label> =
-                all().filter(|label| all().filter(|other| other == label).count() == 1).collect();
-            once.retain(|label| !is_hidden(label));
+            let mut once: Vec<Label> = all().filter(|label| left.matches(*label).count() == 1).collect();
             once.sort_unstable();
             Ok([hidden, once].concat())
         }

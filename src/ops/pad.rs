@@ -66,7 +66,20 @@ impl Pad {
             "wrap" => PadMode::Wrap,
             other => return unsupported(format!("mode '{other}'")),
         };
-        node.finish(Pad { mode, begin, end }, &[0])
+        let grows = begin.iter().chain(&end).any(|&amount| amount > 0);
+        let shrinks = begin.iter().chain(&end).any(|&amount| amount < 0);
+        if !(grows && shrinks) || matches!(mode, PadMode::Constant(_)) {
+            return node.finish(Pad { mode, begin, end }, &[0]);
+        }
+        // ONNX does not say what comes first; ONNX Runtime repeats what is left after the cut.
+        let part = |amounts: &[isize], of: fn(isize) -> isize| amounts.iter().map(|&amount| of(amount)).collect();
+        let cut = |amount: isize| amount.min(0);
+        let added = |amount: isize| amount.max(0);
+        let cropped = Pad { mode: PadMode::Constant(0.0), begin: part(&begin, cut), end: part(&end, cut) };
+        let input = node.input(0)?;
+        let cropped = node.emit(cropped, &[Some(input)])?;
+        let padded = Pad { mode, begin: part(&begin, added), end: part(&end, added) };
+        node.finish_with(padded, &[Some(cropped)])
     }
 
     /// The input index behind an output index in a dimension, or nothing where the constant goes.

@@ -67,15 +67,17 @@ pub struct Resample {
 type Taps = Vec<(usize, f64)>;
 
 impl Coordinates {
-    /// The old position under a new place, or nothing outside of the axis.
-    fn position(self, place: usize, [old, new]: [usize; 2], scale: f64) -> Option<f64> {
-        let (x, last) = (place as f64, old as f64 - 1.0);
-        let half_pixel = (x + 0.5) / scale - 0.5;
+    /// The old position under a new place, or nothing outside of the axis. Each step's result passes through `rounded`.
+    fn position(self, place: usize, [old, new]: [usize; 2], scale: f64, rounded: impl Fn(f64) -> f64) -> Option<f64> {
+        let (x, last, scale) = (place as f64, old as f64 - 1.0, rounded(scale));
+        let centre = rounded((x + 0.5) / scale);
+        let half_pixel = rounded(centre - 0.5);
         Some(match self {
             Coordinates::HalfPixel => half_pixel,
             Coordinates::HalfPixelSymmetric => {
-                let adjustment = new as f64 / (scale * old as f64);
-                old as f64 / 2.0 * (1.0 - adjustment) + half_pixel
+                let adjustment = rounded(new as f64 / rounded(scale * old as f64));
+                let offset = rounded(old as f64 / 2.0 * rounded(1.0 - adjustment));
+                rounded(rounded(offset + centre) - 0.5)
             }
             Coordinates::PytorchHalfPixel => {
                 if new > 1 {
@@ -84,16 +86,23 @@ impl Coordinates {
                     0.0
                 }
             }
-            Coordinates::TfHalfPixelForNn => (x + 0.5) / scale,
+            Coordinates::TfHalfPixelForNn => centre,
             Coordinates::AlignCorners => {
-                // ONNX aligns the corner of the exact new length, of which the size is the whole part.
-                let length = old as f64 * scale;
-                if new > 1 && length > 1.0 { x * last / (length - 1.0) } else { 0.0 }
+                // ONNX aligns the corner of the exact new length, of which the size is the whole part. One that is whole but for
+                // the rounding of its scale is the size.
+                let (exact, size) = (old as f64 * scale, new as f64);
+                let length = if (exact - size).abs() < 1e-5 * size { size } else { exact };
+                if new > 1 && length > 1.0 { rounded(rounded(x * last) / rounded(length - 1.0)) } else { 0.0 }
             }
-            Coordinates::Asymmetric => x / scale,
+            Coordinates::Asymmetric => rounded(x / scale),
             Coordinates::Crop { start, end } => {
-                let within = if new > 1 { x / (new as f64 - 1.0) } else { 0.5 };
-                return Some((start + within * (end - start)) * last).filter(|at| (0.0..=last).contains(at));
+                let at = if new > 1 {
+                    let along = rounded(rounded(x * rounded(end - start)) * last);
+                    rounded(rounded(start * last) + rounded(along / (new as f64 - 1.0)))
+                } else {
+                    rounded(0.5 * rounded(start + end) * last)
+                };
+                return Some(at).filter(|at| (0.0..=last).contains(at));
             }
         })
     }
@@ -130,14 +139,24 @@ impl Rounding {
 }
 
 impl Resample {
+    /// The old position under a new place, or nothing outside of the axis. Where a position on one side of a whole number is
+    /// another element than on the other side, it is computed in f32, step by step as ONNX Runtime does: by a scale of a third,
+    /// given in f32, the third new element is the ninth old one, though its exact quotient is less than 9.
+    fn position(&self, place: usize, old: usize) -> Option<f64> {
+        let is_decided = matches!(self.interpolation, Interpolation::Nearest(_))
+            || matches!(self.coordinates, Coordinates::Crop { .. });
+        let rounded = |x: f64| if is_decided { f64::from(x as f32) } else { x };
+        self.coordinates.position(place, [old, self.size], self.scale, rounded)
+    }
+
     /// Whether a new place lies outside of the axis.
     pub(super) fn is_outside(&self, place: usize, old: usize) -> bool {
-        self.coordinates.position(place, [old, self.size], self.scale).is_none()
+        self.position(place, old).is_none()
     }
 
     /// The old elements that a new one is made of; none outside of the axis.
     fn taps(&self, place: usize, old: usize) -> Taps {
-        let Some(x) = self.coordinates.position(place, [old, self.size], self.scale) else { return Vec::new() };
+        let Some(x) = self.position(place, old) else { return Vec::new() };
         let inside = |at: f64| at.clamp(0.0, old as f64 - 1.0);
         if let Interpolation::Nearest(rounding) = self.interpolation {
             return vec![(inside(rounding.nearest(x)) as usize, 1.0)];
@@ -286,7 +305,22 @@ mod tests {
         }
         assert_eq!(linear(Coordinates::HalfPixel), [0.0, 0.75, 2.25, 3.0]);
         assert_eq!(linear(Coordinates::Asymmetric), [0.0, 1.5, 3.0, 3.0]);
-        assert_eq!(linear(Coordinates::Crop { start: 0.0, end: 2.0 }), [0.0, 2.0, 0.0, 0.0]);
+        for (found, expected) in linear(Coordinates::Crop { start: 0.0, end: 2.0 }).iter().zip([0.0, 2.0, 0.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-6, "{found}, not {expected}: positions are of f32");
+        }
+    }
+
+    #[test]
+    fn the_nearest_element_is_that_of_arithmetic_in_f32() {
+        let floor = Interpolation::Nearest(Rounding::Floor);
+        let taken = |coordinates, old: usize, size: usize, scale: f32| {
+            let resample = Resample { size, scale: f64::from(scale), ..twice(coordinates, floor) };
+            resized(&resample, &(0..old).map(|at| at as f64).collect::<Vec<_>>())
+        };
+        assert_eq!(taken(Coordinates::Asymmetric, 12, 4, 1.0 / 3.0), [0.0, 3.0, 6.0, 9.0]);
+        assert_eq!(taken(Coordinates::Asymmetric, 14, 18, 18.0 / 14.0)[9], 7.0);
+        let whole = Coordinates::Crop { start: 0.0, end: 1.0 };
+        assert_eq!(taken(whole, 50, 50, 1.0), (0..50).map(f64::from).collect::<Vec<_>>());
     }
 
     #[test]

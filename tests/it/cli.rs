@@ -321,3 +321,26 @@ fn an_output_that_f32_cannot_have_is_no_mismatch_where_every_layer_is_right() {
     let strict = reluctor(&["compare", model.path(), "--device", "cpu", "--input", &x, "--atol", "0"]);
     assert_eq!(strict.status.code(), Some(1), "a tolerance that was asked for is kept");
 }
+
+#[test]
+fn what_does_not_depend_on_the_inputs_is_there_once_however_many_batches_run() {
+    let mut model = ModelBuilder::new(17);
+    model
+        .input("x", &TensorType::real([0, 2]))
+        .initializer("k", &Tensor::real(&[2], vec![1.0, 2.0]).unwrap())
+        .node("Relu", "relu", &["x"], &["y"], &[])
+        .output("y", None)
+        .output("k", None);
+    let (model, scratch) = (Scratch::with("constant.onnx", &model.to_bytes()), Scratch::folder("constant"));
+    let [x, saved] = ["x.npy", "out.npz"].map(|name| scratch.file(name));
+    let four = Tensor::real(&[4, 2], (1..9).map(|at| at as f32).collect()).unwrap();
+    reluctor::files::write_npy(&x, &four).unwrap();
+    for device in ["cpu", "gpu"] {
+        let command =
+            ["run", model.path(), "--device", device, "--input", &x, "--batch", "2", "--save-outputs", &saved];
+        assert!(reluctor(&command).status.success());
+        let outputs = reluctor::files::read_tensors(&saved).unwrap();
+        let of = |name: &str| outputs.iter().find(|(found, _)| found == name).unwrap().1.clone();
+        assert_eq!((of("y"), of("k")), (four.clone(), Tensor::real(&[2], vec![1.0, 2.0]).unwrap()));
+    }
+}

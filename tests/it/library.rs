@@ -5,8 +5,8 @@ use crate::random::{Numbers, Random};
 use reluctor::device::Device;
 use reluctor::error::Error;
 use reluctor::gpu::{self, Choice, Feature, Gpu};
-use reluctor::onnx::{AttributeValue, Bindings, ModelBuilder};
-use reluctor::tensor::{Tensor, TensorType};
+use reluctor::onnx::{AttributeValue, Bindings, Declared, DeclaredDim, ModelBuilder};
+use reluctor::tensor::{Kind, Tensor, TensorType};
 use reluctor::{Model, Options, Session, cpu, default_model, plan};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +101,18 @@ fn a_dimension_that_the_model_does_not_name_is_refused() {
     let shapes = [("x".to_string(), vec![1, 3, 9, 7])].into();
     let error = any_size().graph(&Bindings { shapes, ..bindings }).unwrap_err();
     assert_eq!(error.to_string(), "the model has no dimension 'height'; it names: none");
+}
+
+#[test]
+fn a_dimension_that_is_bound_to_another_size_than_is_given_is_refused() {
+    let dims = Some(vec![DeclaredDim::Open("N".to_string()), DeclaredDim::Size(2)]);
+    let declared = Declared { name: "x".to_string(), kind: Kind::Real, dims };
+    let shape = |bound| {
+        let shapes = [("x".to_string(), vec![3, 2])].into();
+        declared.shape(&Bindings { shapes, dims: [("N".to_string(), bound)].into(), ..Bindings::default() })
+    };
+    assert_eq!(shape(3).unwrap(), [3, 2]);
+    assert_eq!(shape(5).unwrap_err().to_string(), "dimension 'N' of input 'x' is 3, and bound to 5");
 }
 
 #[test]
@@ -305,4 +317,36 @@ fn tasks_of_a_pool_share_a_session() {
             }
         });
     }
+}
+
+/// A zero point says which integers are meant, however it comes to its node.
+#[test]
+fn a_zero_point_keeps_its_type_on_its_way() {
+    for way in ["Identity", "Squeeze", "Cast"] {
+        let mut model = ModelBuilder::new(13);
+        let to_uint8 = [("to", AttributeValue::Int(2))];
+        let zero_point = Tensor::ints(vec![3]).reshape(&[]).unwrap();
+        model
+            .input("x", &TensorType::real([2]))
+            .initializer("scale", &Tensor::real(&[], vec![0.5]).unwrap())
+            .initializer("three", &zero_point)
+            .node("Cast", "as_bytes", &["three"], &["bytes"], &to_uint8)
+            .node(way, "on_its_way", &["bytes"], &["zero_point"], if way == "Cast" { &to_uint8 } else { &[] })
+            .node("QuantizeLinear", "steps", &["x", "scale", "zero_point"], &["y"], &[])
+            .output("y", None);
+        let x = Tensor::real(&[2], vec![1.0, -9.0]).unwrap();
+        let outputs = Model::from_bytes("steps", model.to_bytes()).unwrap().session(&Options::on(Choice::Cpu));
+        assert_eq!(outputs.unwrap().run(&[("x", &x)]).unwrap()[0].1, Tensor::ints(vec![5, 0]), "{way}");
+    }
+}
+
+/// Source: numpy.einsum: without an arrow, what is written twice is summed.
+#[test]
+fn einsum_without_an_arrow_sums_what_one_operand_names_twice() {
+    let mut model = ModelBuilder::new(13);
+    let equation = [("equation", AttributeValue::Text("aii".to_string()))];
+    model.input("x", &TensorType::real([1, 3, 3])).node("Einsum", "trace", &["x"], &["y"], &equation).output("y", None);
+    let x = Tensor::real(&[1, 3, 3], (0..9).map(|at| at as f32).collect()).unwrap();
+    let session = Model::from_bytes("trace", model.to_bytes()).unwrap().session(&Options::on(Choice::Cpu)).unwrap();
+    assert_eq!(session.run(&[("x", &x)]).unwrap()[0].1, Tensor::real(&[1], vec![12.0]).unwrap());
 }

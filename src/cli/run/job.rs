@@ -137,6 +137,12 @@ impl Job {
         &self.bound.network.graph
     }
 
+    /// Whether an output does not depend on the inputs.
+    fn is_constant(&self, output: &str) -> bool {
+        let graph = self.graph();
+        graph.outputs.iter().any(|&id| graph.value(id).name == output && graph.value(id).constant.is_some())
+    }
+
     pub fn inputs(&self, batch: usize) -> Named {
         self.bound.batches.inputs(batch, &self.bound.feed)
     }
@@ -157,7 +163,7 @@ impl Job {
             let ms = since(start);
             runs.push(ms);
             console.detail(format_args!("batch {} of {count}: {}", index + 1, milliseconds(ms)));
-            self.bound.batches.append(&mut outputs, index, result)?;
+            self.bound.batches.append(&mut outputs, index, result, |name| self.is_constant(name))?;
         }
         timing.ran(&runs);
         let once = usize::from(count == 1 || measure.is_given());
