@@ -138,6 +138,14 @@ impl Rounding {
     }
 }
 
+/// A half or a whole number where the position is one but for rounding in f32: what a mode prefers at a tie is not for rounding to
+/// decide.
+fn halved(x: f64) -> f64 {
+    const FEW_ULPS: f64 = 4.0 * f32::EPSILON as f64;
+    let half = (2.0 * x).round() / 2.0;
+    if (x - half).abs() <= FEW_ULPS * (1.0 + x.abs()) { half } else { x }
+}
+
 impl Resample {
     /// The old position under a new place, or nothing outside of the axis. Where a position on one side of a whole number is
     /// another element than on the other side, it is computed in f32, step by step as ONNX Runtime does: by a scale of a third,
@@ -159,6 +167,8 @@ impl Resample {
         let Some(x) = self.position(place, old) else { return Vec::new() };
         let inside = |at: f64| at.clamp(0.0, old as f64 - 1.0);
         if let Interpolation::Nearest(rounding) = self.interpolation {
+            let ties = matches!(rounding, Rounding::PreferFloor | Rounding::PreferCeil);
+            let x = if ties || self.coordinates == Coordinates::HalfPixelSymmetric { halved(x) } else { x };
             return vec![(inside(rounding.nearest(x)) as usize, 1.0)];
         }
         // Antialiasing widens the neighbourhood of a shrunk axis, whose weights then no longer sum to 1.
@@ -319,6 +329,13 @@ mod tests {
         };
         assert_eq!(taken(Coordinates::Asymmetric, 12, 4, 1.0 / 3.0), [0.0, 3.0, 6.0, 9.0]);
         assert_eq!(taken(Coordinates::Asymmetric, 14, 18, 18.0 / 14.0)[9], 7.0);
+        let floor = Interpolation::Nearest(Rounding::PreferFloor);
+        let tie = Resample { size: 26, scale: 26.0 / 11.0, ..twice(Coordinates::Asymmetric, floor) };
+        assert_eq!(
+            resized(&tie, &(0..11).map(f64::from).collect::<Vec<_>>())[13],
+            5.0,
+            "13 * 11 / 26 is five and a half"
+        );
         let whole = Coordinates::Crop { start: 0.0, end: 1.0 };
         assert_eq!(taken(whole, 50, 50, 1.0), (0..50).map(f64::from).collect::<Vec<_>>());
     }
