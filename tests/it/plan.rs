@@ -5,9 +5,11 @@ use crate::check::check;
 use crate::random::Random;
 use crate::shapes::window;
 use reluctor::graph::ValueId;
+use reluctor::onnx::{AttributeValue, Bindings, Model, ModelBuilder};
 use reluctor::ops::*;
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::{BufferId, Limits, Output, Plan, plan};
+use reluctor::tensor::{Tensor, TensorType};
 use std::collections::{HashMap, HashSet};
 
 fn planned(case: &Case) -> Plan {
@@ -238,4 +240,74 @@ Reshape flatten -> 1x64
 ";
     let plan = plan(&graph, &Limits::default()).unwrap().to_string();
     assert!(plan.starts_with(by_four), "{plan}");
+}
+
+/// ResNet-50 with its batch normalizations folded (He et al., Deep Residual Learning, 2015, table 1): 53 convolutions, the pool
+/// behind the first, the mean and the product.
+fn resnet50() -> Model {
+    struct Network {
+        model: ModelBuilder,
+        nodes: usize,
+    }
+    impl Network {
+        fn node(&mut self, op_type: &str, inputs: &[&str], attributes: &[(&str, AttributeValue)]) -> String {
+            self.nodes += 1;
+            let name = format!("{op_type}{}", self.nodes);
+            self.model.node(op_type, &name, inputs, &[&name], attributes);
+            name
+        }
+
+        fn conv(&mut self, x: &str, [in_c, out_c]: [usize; 2], kernel: usize, stride: i64) -> String {
+            let [weights, bias] = ["weights", "bias"].map(|what| format!("{what}{}", self.nodes));
+            let zeros = |shape: &[usize]| Tensor::real(shape, vec![0.0; shape.iter().product()]).unwrap();
+            self.model
+                .initializer(&weights, &zeros(&[out_c, in_c, kernel, kernel]))
+                .initializer(&bias, &zeros(&[out_c]));
+            let pads = AttributeValue::Ints(vec![kernel as i64 / 2; 4]);
+            self.node(
+                "Conv",
+                &[x, &weights, &bias],
+                &[("strides", AttributeValue::Ints(vec![stride; 2])), ("pads", pads)],
+            )
+        }
+    }
+    let mut net = Network { model: ModelBuilder::new(17), nodes: 0 };
+    net.model.input("image", &TensorType::real([1, 3, 224, 224]));
+    let first = net.conv("image", [3, 64], 7, 2);
+    let first = net.node("Relu", &[&first], &[]);
+    let [threes, twos, ones] = [vec![3; 2], vec![2; 2], vec![1; 4]].map(AttributeValue::Ints);
+    let mut x = net.node("MaxPool", &[&first], &[("kernel_shape", threes), ("strides", twos), ("pads", ones)]);
+    let mut channels = 64;
+    for (stage, (width, blocks)) in [(64, 3), (128, 4), (256, 6), (512, 3)].into_iter().enumerate() {
+        for block in 0..blocks {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let shortcut = if block == 0 { net.conv(&x, [channels, 4 * width], 1, stride) } else { x.clone() };
+            let narrow = net.conv(&x, [channels, width], 1, 1);
+            let narrow = net.node("Relu", &[&narrow], &[]);
+            let middle = net.conv(&narrow, [width, width], 3, stride);
+            let middle = net.node("Relu", &[&middle], &[]);
+            let wide = net.conv(&middle, [width, 4 * width], 1, 1);
+            let sum = net.node("Add", &[&wide, &shortcut], &[]);
+            (x, channels) = (net.node("Relu", &[&sum], &[]), 4 * width);
+        }
+    }
+    let mean = net.node("GlobalAveragePool", &[&x], &[]);
+    let flat = net.node("Flatten", &[&mean], &[]);
+    let classes = Tensor::real(&[2048, 1000], vec![0.0; 2_048_000]).unwrap();
+    net.model.initializer("classes", &classes);
+    let scores = net.node("Gemm", &[&flat, "classes"], &[]);
+    net.model.output(&scores, None);
+    Model::from_bytes("resnet50", net.model.to_bytes()).unwrap()
+}
+
+#[test]
+fn resnet_50_is_56_dispatches_of_12_pipelines_at_most() {
+    let graph = optimize(resnet50().graph(&Bindings::default()).unwrap(), &Fusion::all()).unwrap();
+    let software = Limits { software: true, subgroup_lanes: 8, threads: 2, ..Limits::default() };
+    for limits in [software, Limits::default()] {
+        let plan = plan(&graph, &limits).unwrap();
+        let pipelines: HashSet<String> = plan.dispatches().map(|dispatch| dispatch.variant.to_string()).collect();
+        let (dispatches, pipelines) = (plan.dispatches().count(), pipelines.len());
+        assert!(dispatches <= 56 && pipelines <= 12, "{dispatches} dispatches, {pipelines} pipelines");
+    }
 }
