@@ -12,7 +12,7 @@ pub mod steps;
 pub mod suites;
 
 pub use spec::ConvSpec;
-pub use statistics::{Ratio, Statistics, named};
+pub use statistics::{Ratio, Statistics, USUAL_PERCENTILES, named};
 
 use crate::error::Result;
 use crate::random::Random;

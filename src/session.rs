@@ -239,6 +239,10 @@ impl Session {
             return Ok(engine);
         }
         let engine = Arc::new(self.load(&key)?);
+        // Another thread of the pool may have been faster; one plan is enough to hold.
+        if let Some(engine) = self.made(&key) {
+            return Ok(engine);
+        }
         let mut plans = self.plans();
         // Before the new one takes memory of its own, the oldest would have to go; but a device frees late anyway.
         let most = self.0.options.plans.max(1);

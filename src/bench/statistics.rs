@@ -4,8 +4,8 @@ use crate::random::Random;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Percentiles that every set of times has.
-const USUAL: [f64; 2] = [90.0, 99.0];
+/// Percentiles that every set of times has, and that are shown where no others are named.
+pub const USUAL_PERCENTILES: [f64; 2] = [90.0, 99.0];
 
 /// What a set of times says, in their unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,7 +37,7 @@ impl Statistics {
         Statistics {
             median,
             min: sorted.first().copied().unwrap_or(f64::NAN),
-            percentiles: USUAL.iter().chain(more).map(|&p| (named(p), percentile(&sorted, p))).collect(),
+            percentiles: USUAL_PERCENTILES.iter().chain(more).map(|&p| (named(p), percentile(&sorted, p))).collect(),
             mad: percentile(&distances, 50.0),
             cv: variation(times),
             runs: times.len(),

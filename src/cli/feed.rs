@@ -119,12 +119,8 @@ fn fits(declared: &Declared, tensor: &Tensor, source: &str, open: bool) -> Resul
     if dims.len() == sizes.len() && dims.iter().zip(sizes).enumerate().all(same) {
         return Ok(());
     }
-    let dim = |dim: &DeclaredDim| match dim {
-        DeclaredDim::Size(size) => size.to_string(),
-        DeclaredDim::Open(_) => "?".to_string(),
-    };
-    let shape = if dims.is_empty() { "scalar".to_string() } else { dims.iter().map(dim).collect::<Vec<_>>().join("x") };
-    let reason = format!("is declared as {shape}, but {source} holds {}", format_shape(sizes));
+    let (shape, given) = (declared.dims_in_words(), format_shape(sizes));
+    let reason = format!("is declared as {shape}, but {source} holds {given}");
     Err(Error::invalid(format!("input '{}'", declared.name), reason))
 }
 

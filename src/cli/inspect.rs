@@ -112,20 +112,8 @@ fn text(model: &Model, outline: &Outline) -> String {
 }
 
 fn declared(value: &Declared) -> String {
-    let dims = match &value.dims {
-        None => "of any shape".to_string(),
-        Some(dims) if dims.is_empty() => "scalar".to_string(),
-        Some(dims) => dims.iter().map(dim).collect::<Vec<_>>().join("x"),
-    };
-    format!("{} {dims} {}", escape(&value.name), format!("{:?}", value.kind).to_lowercase())
-}
-
-fn dim(dim: &DeclaredDim) -> String {
-    match dim {
-        DeclaredDim::Size(size) => size.to_string(),
-        DeclaredDim::Open(name) if name.is_empty() => "?".to_string(),
-        DeclaredDim::Open(name) => escape(name),
-    }
+    let kind = format!("{:?}", value.kind).to_lowercase();
+    format!("{} {} {kind}", escape(&value.name), value.dims_in_words())
 }
 
 fn document(model: &Model, outline: &Outline, support: &Support) -> Value {

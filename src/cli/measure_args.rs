@@ -1,12 +1,9 @@
 //! `--iterations`, `--duration`, `--warmup`, `--percentile`, `--profile`, `--trace`: how long to measure, and what to say of it.
 
-use crate::bench::Length;
+use crate::bench::{Length, USUAL_PERCENTILES};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// What is shown where no percentiles are named, beside the median.
-const USUAL_PERCENTILES: [f64; 2] = [90.0, 99.0];
 
 #[derive(Args)]
 pub struct MeasureArgs {

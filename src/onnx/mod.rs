@@ -202,6 +202,20 @@ fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
 }
 
 impl Declared {
+    /// `1x3xheightx?`: sizes, names of open dimensions, and a question mark for those without one.
+    pub fn dims_in_words(&self) -> String {
+        let dim = |dim: &DeclaredDim| match dim {
+            DeclaredDim::Size(size) => size.to_string(),
+            DeclaredDim::Open(name) if name.is_empty() => "?".to_string(),
+            DeclaredDim::Open(name) => crate::error::escape(name),
+        };
+        match self.dims.as_deref() {
+            None => "of any shape".to_string(),
+            Some([]) => "scalar".to_string(),
+            Some(dims) => dims.iter().map(dim).collect::<Vec<_>>().join("x"),
+        }
+    }
+
     /// The size of each dimension under these bindings, none where it is still open; none where even the rank is.
     pub fn known(&self, bindings: &Bindings) -> Option<Vec<Option<usize>>> {
         if let Some(given) = bindings.shapes.get(&self.name) {
