@@ -9,6 +9,7 @@ use super::bundle_args::{BundleArgs, Suspect};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
 use super::engine::Engine;
+use super::exit::{Code, verdict};
 use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
 use super::feed::Fed;
@@ -31,7 +32,6 @@ use clap::Args;
 use outputs::{Expected, OffInF32, OutputReport};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct CompareArgs {
@@ -89,7 +89,7 @@ struct Report {
     outputs: Vec<OutputReport>,
 }
 
-pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &CompareArgs, console: &Console) -> Result<Code> {
     args.save.check()?;
     let device = args.device.open(console)?;
     args.faults.announce(&device)?;
@@ -117,7 +117,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<ExitCode> {
     } else {
         report.print(console)?
     }
-    Ok(ExitCode::from(u8::from(report.verdict == Verdict::Mismatch)))
+    Ok(verdict(report.verdict != Verdict::Mismatch))
 }
 
 /// What nothing exceeds would hide every difference.
@@ -127,7 +127,7 @@ fn tolerance(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl CompareArgs {
-    fn run_suite(&self, folder: &Path, device: &Device, console: &Console) -> Result<ExitCode> {
+    fn run_suite(&self, folder: &Path, device: &Device, console: &Console) -> Result<Code> {
         let tolerance = Some(self.tolerance()).filter(|tolerance| *tolerance != Tolerance::RoundingBound);
         let report = suite::run(folder, device, &self.fusion.fusion()?, tolerance, console)?;
         self.export.write(&report, &report.table())?;
@@ -136,7 +136,7 @@ impl CompareArgs {
         } else {
             report.print(console)?
         }
-        Ok(ExitCode::from(u8::from(!report.is_fine())))
+        Ok(verdict(report.is_fine()))
     }
 
     fn feed(&self, model: &crate::onnx::Model, bindings: &crate::onnx::Bindings) -> Result<Vec<Fed>> {

@@ -2,18 +2,18 @@
 
 use super::Cli;
 use super::console::Console;
+use super::exit::{Code, FINE};
 use crate::error::Result;
 use clap::{Args, CommandFactory};
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-pub fn run(args: &CompletionsArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &CompletionsArgs, console: &Console) -> Result<Code> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "reluctor", &mut script);
     console.print(String::from_utf8_lossy(&script))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }

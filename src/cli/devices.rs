@@ -1,13 +1,13 @@
 //! `reluctor devices`
 
 use super::console::Console;
+use super::exit::{Code, FINE};
 use super::quantity::{bytes, count};
 use crate::error::{Error, Result};
 use crate::gpu::{self, AdapterFeatures, AdapterLimits, AdapterReport, Choice, Gpu, Options};
 use crate::special_values::SpecialValues;
 use clap::Args;
 use serde_json::json;
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct DevicesArgs {
@@ -16,7 +16,7 @@ pub struct DevicesArgs {
     json: bool,
 }
 
-pub fn run(args: &DevicesArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &DevicesArgs, console: &Console) -> Result<Code> {
     let adapters = gpu::adapters();
     let auto = Choice::Auto.pick(&adapters);
     if args.json {
@@ -46,7 +46,7 @@ pub fn run(args: &DevicesArgs, console: &Console) -> Result<ExitCode> {
             Err(error) => format!("auto: {error}"),
         })?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
 /// What an adapter makes of NaN and the like. It is opened for that.

@@ -4,8 +4,31 @@ use super::console::warn;
 use crate::error::{Error, Result, escape};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+
+/// What a process ends with; [`Error::exit_code`] has those of errors.
+pub type Code = u8;
+
+/// Of a command that did what it was asked for.
+pub const FINE: Code = 0;
+
+/// Of one that found a difference, or a threshold that does not hold.
+const DIFFERS: Code = 1;
+
+/// Of a command that judges.
+pub fn verdict(holds: bool) -> Code {
+    if holds { FINE } else { DIFFERS }
+}
+
+/// Ends the process while other threads are at work, those of a driver among them. An orderly exit would first run the
+/// destructors of every library, under the feet of these threads: Mesa's software driver crashes where one compiles.
+pub fn at_once(code: Code) -> ! {
+    // SAFETY: it takes a number and touches nothing of the process.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::_exit(code.into())
+    }
+}
 
 /// Of an error that are shown.
 const MOST_CHARACTERS: usize = 4_000;
@@ -14,24 +37,24 @@ const MOST_CHARACTERS: usize = 4_000;
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Runs a command and reports what went wrong in it.
-pub fn code_of(command: impl FnOnce() -> Result<ExitCode>) -> ExitCode {
+pub fn code_of(command: impl FnOnce() -> Result<Code>) -> Code {
     record_panics();
     code_for(catch_unwind(AssertUnwindSafe(command)))
 }
 
-fn code_for(outcome: std::thread::Result<Result<ExitCode>>) -> ExitCode {
+fn code_for(outcome: std::thread::Result<Result<Code>>) -> Code {
     match outcome {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) if reader_is_gone(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) if reader_is_gone(&error) => FINE,
         Ok(Err(error)) => report(&error),
         Err(_) => report(&Error::Internal(LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone())),
     }
 }
 
-fn report(error: &Error) -> ExitCode {
+fn report(error: &Error) -> Code {
     warn(format_args!("error: {}", line(&error.to_string())));
     warn(format_args!("hint: {}", error.hint()));
-    ExitCode::from(error.exit_code())
+    error.exit_code()
 }
 
 /// One line of it, however it was put together: what strangers chose may hold anything and be as long as their file.
@@ -67,18 +90,12 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
 mod tests {
     use super::*;
 
-    /// Exit codes cannot be compared, but they print.
-    fn code(outcome: std::thread::Result<Result<ExitCode>>) -> String {
-        format!("{:?}", code_for(outcome))
-    }
-
     #[test]
     fn an_outcome_ends_in_its_documented_code() {
-        let printed = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(code(Ok(Ok(ExitCode::from(1)))), printed(1));
-        assert_eq!(code(Ok(Err(Error::Usage(String::new())))), printed(2));
-        assert_eq!(code(Ok(Err(Error::io("standard output", ErrorKind::BrokenPipe.into())))), printed(0));
-        assert_eq!(code(Err(Box::new("a panic"))), printed(70));
+        assert_eq!(code_for(Ok(Ok(DIFFERS))), 1);
+        assert_eq!(code_for(Ok(Err(Error::Usage(String::new())))), 2);
+        assert_eq!(code_for(Ok(Err(Error::io("standard output", ErrorKind::BrokenPipe.into())))), 0);
+        assert_eq!(code_for(Err(Box::new("a panic"))), 70);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::device_args::DeviceBudgetArgs;
+use super::exit::{Code, FINE};
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count};
 use crate::error::{Error, Result, UnsupportedNode, escape};
@@ -10,7 +11,6 @@ use crate::passes::{self, Fusion};
 use crate::plan::{Limits, plan};
 use clap::Args;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct InspectArgs {
@@ -24,7 +24,7 @@ pub struct InspectArgs {
 }
 
 /// Prints what the model is; exit code 3 where this engine cannot run all of it.
-pub fn run(args: &InspectArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &InspectArgs, console: &Console) -> Result<Code> {
     let model = args.model.open()?;
     let outline = model.outline()?;
     let support = Support::of(&model, &outline, args)?;
@@ -35,7 +35,7 @@ pub fn run(args: &InspectArgs, console: &Console) -> Result<ExitCode> {
         console.print(support.text())?;
     }
     let unsupported = Error::Unsupported { file: String::new(), nodes: Vec::new() };
-    Ok(if support.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(unsupported.exit_code()) })
+    Ok(if support.is_complete() { FINE } else { unsupported.exit_code() })
 }
 
 /// How much of the model this engine runs.

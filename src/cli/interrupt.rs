@@ -1,10 +1,11 @@
 //! Ctrl-C.
 
 use super::console::CLEAR_LINE;
+use super::exit;
 use std::io::{IsTerminal, Write, stderr};
 
 /// What an interrupted process ends with: 128 and the number of SIGINT.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: exit::Code = 130;
 
 /// From now on an interrupt takes the progress bar off the terminal and ends the process, also while a device computes:
 /// nothing is written in place but whole files and whole lines.
@@ -14,6 +15,6 @@ pub fn catch() {
         if stderr().is_terminal() {
             let _ = stderr().write_all(CLEAR_LINE.as_bytes());
         }
-        std::process::exit(INTERRUPTED);
+        exit::at_once(INTERRUPTED);
     });
 }

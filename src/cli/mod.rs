@@ -42,9 +42,11 @@ mod tune_args;
 mod xray;
 
 use crate::error::{Error, Result};
+use crate::gpu;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use console::Console;
+use exit::Code;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -102,7 +104,7 @@ enum Command {
 }
 
 impl Command {
-    fn run(&self, console: &Console) -> Result<ExitCode> {
+    fn run(&self, console: &Console) -> Result<Code> {
         match self {
             Command::Run(args) => run::run(args, console),
             Command::Compare(args) => compare::run(args, console),
@@ -123,7 +125,11 @@ impl Command {
 pub fn main() -> ExitCode {
     interrupt::catch();
     start_threads();
-    run(std::env::args_os())
+    let code = outcome(std::env::args_os());
+    if gpu::is_left_at_work() {
+        exit::at_once(code);
+    }
+    ExitCode::from(code)
 }
 
 /// Starts rayon's threads while an error can still be answered: where no other thread is to be had, this one works alone.
@@ -136,6 +142,10 @@ fn start_threads() {
 
 /// The same for another command line, the program's name first.
 pub fn run<A: Into<OsString> + Clone>(command_line: impl IntoIterator<Item = A>) -> ExitCode {
+    ExitCode::from(outcome(command_line))
+}
+
+fn outcome<A: Into<OsString> + Clone>(command_line: impl IntoIterator<Item = A>) -> Code {
     let Cli { console, command } = match Cli::try_parse_from(command_line) {
         Ok(cli) => cli,
         Err(error) => return exit::code_of(|| refused(&error)),
@@ -145,11 +155,11 @@ pub fn run<A: Into<OsString> + Clone>(command_line: impl IntoIterator<Item = A>)
 }
 
 /// A command line that asks for help or the version gets it; any other that does not parse is an error like the rest.
-fn refused(error: &clap::Error) -> Result<ExitCode> {
+fn refused(error: &clap::Error) -> Result<Code> {
     let asks = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if asks {
         error.print().map_err(|error| Error::io("standard output", error))?;
-        return Ok(ExitCode::from(error.exit_code() as u8));
+        return Ok(error.exit_code() as u8);
     }
     let text = error.render().to_string();
     let said = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));

@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::device_args::{DeviceBudgetArgs, KernelArgs, open_with_cache};
+use super::exit::{Code, FINE};
 use super::fusion_args::FusionArgs;
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count, flops};
@@ -12,7 +13,6 @@ use crate::passes;
 use crate::plan::{Dispatch, Limits, Plan, Step, plan};
 use clap::Args;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct PlanArgs {
@@ -35,7 +35,7 @@ pub struct PlanArgs {
     json: bool,
 }
 
-pub fn run(args: &PlanArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &PlanArgs, console: &Console) -> Result<Code> {
     let graph = args.model.open()?.graph(&args.model.bindings())?;
     let graph = passes::optimize(graph, &args.fusion.fusion()?)?;
     let plan = plan(&graph, &args.limits(console)?)?;
@@ -45,7 +45,7 @@ pub fn run(args: &PlanArgs, console: &Console) -> Result<ExitCode> {
     } else {
         console.print(text(&graph, &plan, args.explain))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
 impl PlanArgs {

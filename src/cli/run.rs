@@ -10,6 +10,7 @@ use super::answers::{Reading, correct, read_labels};
 use super::console::Console;
 use super::device_args::DeviceArgs;
 use super::drawn::{Folder, Target};
+use super::exit::{Code, FINE};
 use super::fault_args::FaultArgs;
 use super::fusion_args::FusionArgs;
 use super::input_args::InputArgs;
@@ -32,7 +33,6 @@ use job::Job;
 use report::{Accuracy, Report, Timing};
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -106,7 +106,7 @@ impl FromStr for Shard {
     }
 }
 
-pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &RunArgs, console: &Console) -> Result<Code> {
     let (model, pictures) = args.model_and_pictures();
     args.save.check()?;
     if args.takes_many(&pictures)? {
@@ -169,7 +169,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<ExitCode> {
     } else {
         report.print(console)?
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
 impl RunArgs {

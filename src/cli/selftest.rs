@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
+use super::exit::{Code, verdict};
 use super::model_args::positive;
 use crate::bundle;
 use crate::error::Result;
@@ -9,7 +10,6 @@ use crate::selftest::{Find, Subject, Tally, reproducer, seeds, try_seed};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 #[derive(Args)]
@@ -65,7 +65,7 @@ struct FindReport {
     bundle: Option<PathBuf>,
 }
 
-pub fn run(args: &SelftestArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &SelftestArgs, console: &Console) -> Result<Code> {
     let device = args.device.open(console)?;
     let subject = Subject::new(match &device {
         Device::Cpu => None,
@@ -92,7 +92,7 @@ pub fn run(args: &SelftestArgs, console: &Console) -> Result<ExitCode> {
     } else {
         report.print(console)?
     }
-    Ok(ExitCode::from(u8::from(report.tally.failures > 0)))
+    Ok(verdict(report.tally.failures == 0))
 }
 
 impl SelftestArgs {

@@ -1,11 +1,11 @@
 //! `reluctor shaders`
 
 use super::console::Console;
+use super::exit::{Code, FINE};
 use crate::error::{Error, Result};
 use crate::kernels::variants;
 use clap::Args;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct ShadersArgs {
@@ -14,11 +14,11 @@ pub struct ShadersArgs {
     out: Option<PathBuf>,
 }
 
-pub fn run(args: &ShadersArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &ShadersArgs, console: &Console) -> Result<Code> {
     let Some(folder) = &args.out else {
         let list: String = variants().map(|variant| format!("{variant}\n")).collect();
         console.print(list)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(FINE);
     };
     std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
     let mut written = 0;
@@ -28,5 +28,5 @@ pub fn run(args: &ShadersArgs, console: &Console) -> Result<ExitCode> {
         written += 1;
     }
     console.line(format_args!("{written} variants in {}", folder.display()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }

@@ -2,13 +2,13 @@
 
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, stored};
+use super::exit::{Code, FINE};
 use super::quantity::{count, milliseconds};
 use crate::error::{Error, Result, escape};
 use crate::tune::Table;
 use crate::tune::store::{Store, export};
 use clap::Args;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct TuneCommandArgs {
@@ -25,12 +25,12 @@ pub struct TuneCommandArgs {
     json: bool,
 }
 
-pub fn run(args: &TuneCommandArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &TuneCommandArgs, console: &Console) -> Result<Code> {
     let store = Store::of_user().ok_or_else(|| Error::Usage("there is no cache folder for this user".to_string()))?;
     if let Some(path) = &args.import {
         let table = store.import(path)?;
         show(&table, &store, args.json, console)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(FINE);
     }
     let Device::Gpu(gpu) = args.device.open(console)? else {
         return Err(Error::Usage("the CPU executor has nothing to tune; choose an adapter with --device".to_string()));
@@ -40,7 +40,7 @@ pub fn run(args: &TuneCommandArgs, console: &Console) -> Result<ExitCode> {
         Some(path) => export(&table, path)?,
         None => show(&table, &store, args.json, console)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
 fn show(table: &Table, store: &Store, json: bool, console: &Console) -> Result<()> {

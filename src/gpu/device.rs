@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -48,6 +49,15 @@ impl Default for Options {
             tuned: Arc::default(),
         }
     }
+}
+
+/// See [`is_left_at_work`].
+static LEFT_AT_WORK: AtomicBool = AtomicBool::new(false);
+
+/// Whether a device of this process did not answer in time, and may still compute or compile on threads of its driver.
+/// Software drivers can crash where such a process then ends by `exit` or from `main`; `_exit` is safe.
+pub fn is_left_at_work() -> bool {
+    LEFT_AT_WORK.load(Ordering::Relaxed)
 }
 
 /// An open device. Clones share it; sessions keep it open.
@@ -267,6 +277,7 @@ impl Gpu {
             Some(Err(wgpu::PollError::Timeout)) => {
                 // Dropping a queue's last handle waits for the device without end: a hung device keeps its queue.
                 std::mem::forget(queue.clone());
+                LEFT_AT_WORK.store(true, Ordering::Relaxed);
                 Err(Error::Device(format!("timeout: no answer within {timeout:?}; the device hangs or is too slow")))
             }
             Some(Err(error)) => Err(Error::Device(error.to_string())),

@@ -21,6 +21,6 @@ mod warm_up;
 
 pub use adapter::{AdapterFeatures, AdapterKind, AdapterLimits, AdapterReport, Feature, adapters};
 pub use choice::Choice;
-pub use device::{Gpu, Options};
+pub use device::{Gpu, Options, is_left_at_work};
 pub use session::Session;
 pub use timing::{Phase, Span, StepTime, Trace};

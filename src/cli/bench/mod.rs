@@ -8,6 +8,7 @@ mod text;
 use super::batches::{Batches, Request};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
+use super::exit::{Code, verdict};
 use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
 use super::fusion_args::FusionArgs;
@@ -30,7 +31,6 @@ use clap::Args;
 use measure::{Measured, Settings, Subject, measure};
 use report::{Report, Setting};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -88,7 +88,7 @@ fn suite_list() -> String {
     format!("A set of convolutions instead of a model:{}", rows.collect::<String>())
 }
 
-pub fn run(args: &BenchArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &BenchArgs, console: &Console) -> Result<Code> {
     let device = args.device.open(console)?;
     if args.measure.times_steps() {
         timeline::has_timestamps(&device)?;
@@ -200,7 +200,7 @@ impl BenchArgs {
     }
 
     /// Compares, writes, prints and judges.
-    fn finish(&self, mut report: Report, console: &Console) -> Result<ExitCode> {
+    fn finish(&self, mut report: Report, console: &Console) -> Result<Code> {
         let document =
             |report: &Report| serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()));
         if let Some(file) = &self.against {
@@ -220,7 +220,7 @@ impl BenchArgs {
                 all_hold = false;
             }
         }
-        Ok(if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(verdict(all_hold))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::answer::{View, item};
 use crate::bench::since;
 use crate::cli::console::{Console, warn};
 use crate::cli::drawn::{Folder, Target};
+use crate::cli::exit::{Code, FINE};
 use crate::cli::feed::Feed;
 use crate::cli::input_args::{Read, read_picture};
 use crate::cli::model_args::ModelArgs;
@@ -23,7 +24,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
@@ -93,7 +93,7 @@ struct Tally {
 ///
 /// # Errors
 /// Those that no other picture would avoid: of the command line, the model, the device and the results' file.
-pub fn run(args: &RunArgs, model: &ModelArgs, pictures: &[PathBuf], console: &Console) -> Result<ExitCode> {
+pub fn run(args: &RunArgs, model: &ModelArgs, pictures: &[PathBuf], console: &Console) -> Result<Code> {
     args.refuse_for_many()?;
     let mut paths = listed(pictures)?;
     if let Some(shard) = args.shard {
@@ -127,7 +127,7 @@ pub fn run(args: &RunArgs, model: &ModelArgs, pictures: &[PathBuf], console: &Co
         milliseconds(ms),
         milliseconds(tally.planning)
     ))?;
-    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+    Ok(if tally.failed == 0 { FINE } else { SOME_FAILED })
 }
 
 /// An item's name in results, by which `--resume` knows it again.

@@ -10,6 +10,7 @@ mod text;
 
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs};
+use super::exit::{Code, FINE};
 use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
 use super::fusion_args::FusionArgs;
@@ -28,7 +29,6 @@ use clap::Args;
 use report::{Cost, Network, Report};
 use runner::OnDevice;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Instant;
 use subject::Prepared;
 
@@ -68,7 +68,7 @@ pub struct XrayArgs {
     export: ExportArgs,
 }
 
-pub fn run(args: &XrayArgs, console: &Console) -> Result<ExitCode> {
+pub fn run(args: &XrayArgs, console: &Console) -> Result<Code> {
     let device = args.device.open(console)?;
     args.faults.announce(&device)?;
     if args.study {
@@ -82,7 +82,7 @@ pub fn run(args: &XrayArgs, console: &Console) -> Result<ExitCode> {
         } else {
             study.print(console)?
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(FINE);
     }
     let model = args.model.open()?;
     let report = args.report(&model, &device, None)?;
@@ -93,7 +93,7 @@ pub fn run(args: &XrayArgs, console: &Console) -> Result<ExitCode> {
     } else {
         text::print(&report, console)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
 impl XrayArgs {
