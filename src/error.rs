@@ -147,11 +147,15 @@ impl Error {
 pub fn escape(name: &str) -> String {
     name.chars()
         .flat_map(|c| {
-            let plain = !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            let (one, many) = if plain { (Some(c), None) } else { (None, Some(c.escape_default())) };
+            let (one, many) = if is_plain(c) { (Some(c), None) } else { (None, Some(c.escape_default())) };
             one.into_iter().chain(many.into_iter().flatten())
         })
         .collect()
+}
+
+/// Whether a character shows as itself: it neither controls a terminal nor reverses the text around it.
+pub(crate) fn is_plain(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn join(nodes: &[UnsupportedNode]) -> String {

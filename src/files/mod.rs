@@ -92,10 +92,10 @@ pub fn write_npy(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
 
 /// Writes named tensors as an uncompressed `.npz` archive, as `numpy.savez` would: one member a tensor.
 ///
-/// A member is called by the tensor's name and `.npy`. Names may be anything in ONNX, but paths and control characters
-/// do not belong in an archive: each byte of a name's UTF-8 other than `A-Z a-z 0-9 - _ .` is written as `%XX`, and so
-/// is a leading dot. Thus `/conv1/Conv_output_0` becomes `%2Fconv1%2FConv_output_0.npy`;
-/// `urllib.parse.unquote` undoes it in Python.
+/// A member is called by the tensor's name and `.npy`, so that `numpy.load(path)[name]` finds it, slashes and colons
+/// included. Names may be anything in ONNX, but paths that lead upwards and control characters do not belong in an archive: the
+/// dots of a part `..`, backslashes and characters that steer a terminal are written as `%XX`, a byte of UTF-8 each, and so is a
+/// percent sign before two hexadecimal digits; `urllib.parse.unquote` undoes it in Python.
 ///
 /// The file appears complete or not at all: it is written beside `path` and renamed.
 ///
