@@ -18,18 +18,18 @@ pub enum Target {
 }
 
 impl Target {
-    /// By the name's extension: .png, .jsonl, or none for a folder.
+    /// By the name's extension: .png, .jsonl, or none for a folder that is there or can be made.
     ///
     /// # Errors
-    /// [`Error::Usage`] for any other.
+    /// [`Error::Usage`] for any other, and for a file that is where a folder would be.
     pub fn of(path: &Path) -> Result<Self> {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         match extension.as_deref() {
             Some("png") => Ok(Target::File(path.to_path_buf())),
             Some("jsonl") => Ok(Target::Lines(path.to_path_buf())),
             _ if path.is_dir() => Ok(Target::Folder(path.to_path_buf())),
-            None => Ok(Target::Folder(path.to_path_buf())),
-            Some(_) => Err(Error::Usage("--out takes a .png, a .jsonl or a folder".to_string())),
+            None if !path.exists() && path != Path::new("-") => Ok(Target::Folder(path.to_path_buf())),
+            _ => Err(Error::Usage("--out takes a .png, a .jsonl or a folder".to_string())),
         }
     }
 }
@@ -79,5 +79,7 @@ mod tests {
         assert_eq!(target("r.jsonl"), Some(Target::Lines("r.jsonl".into())));
         assert_eq!(target("pictures"), Some(Target::Folder("pictures".into())));
         assert_eq!(target("a.jpg"), None);
+        assert_eq!(target("-"), None);
+        assert_eq!(target("LICENSE-MIT"), None);
     }
 }
