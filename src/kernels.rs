@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 31] = [
+pub static KERNELS: [&Kernel; 32] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -75,6 +75,7 @@ pub static KERNELS: [&Kernel; 31] = [
     &ops::conv::CONV_WINOGRAD,
     &ops::conv::WINOGRAD_RESULTS,
     &ops::conv_transpose::CONV_TRANSPOSE_DIRECT,
+    &ops::conv::CONV_TRANSPOSE_PHASES,
     &ops::pool::POOL_WINDOW,
     &ops::pool::POOL_BY_FOUR,
     &ops::max_unpool::MAX_UNPOOL,

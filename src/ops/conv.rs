@@ -4,6 +4,7 @@ mod by_four;
 pub mod choice;
 mod depthwise;
 mod gemm;
+pub(super) mod phases;
 mod restrict;
 mod row_major;
 mod stem;
@@ -13,6 +14,7 @@ mod winograd;
 
 pub use depthwise::CONV_DEPTHWISE;
 pub use gemm::{CONV_GEMM, CONV_JOIN};
+pub use phases::CONV_TRANSPOSE_PHASES;
 pub use row_major::{CONV_DIRECT, CONV_TILE};
 pub use stem::CONV_STEM;
 pub use subgroup::CONV_SUBGROUP;

@@ -1,5 +1,6 @@
 //! Transposed convolution: each input pixel spreads the kernel over the output.
 
+use super::conv::phases::Phases;
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{Epilogue, parts, rounding_of_products, slot};
 use super::finish::Finish;
@@ -204,6 +205,9 @@ impl Operator for ConvTranspose {
         let shape = self.shape(&node.input_types())?;
         let weights = node.constant(slot::WEIGHT)?.as_real()?;
         let folded = node.folded(&output_major(&shape, &row_major_slice(weights)), &self.epilogue)?;
+        if let Some(phases) = Phases::of(&shape, node.limits()) {
+            return phases.lower(node, &shape, &self.epilogue, &folded);
+        }
         let (input, output) = (node.input(slot::INPUT)?, node.output(0)?);
         for channels in node.channel_ranges(shape.out_c, shape.terms() + 2, shape.pixels(), Packing::Each.width()) {
             let packed = node.pack_filters(channels.clone(), &folded, Packing::Each)?;

@@ -162,7 +162,9 @@ fn case(kernel: &str, seed: Seed) -> Case {
         }
         // Two splits, the second one shorter.
         "conv_join" => conv(&mut build, 10, [7, 10, 3, 3], ConvShape { in_c: 10, ..three }.conv(epilogue)),
-        "conv_transpose_direct" => conv(&mut build, in_c, three.transposed_filters(), three.conv_transpose(epilogue)),
+        "conv_transpose_direct" | "conv_transpose_phases" => {
+            conv(&mut build, in_c, three.transposed_filters(), three.conv_transpose(epilogue))
+        }
         "conv_depthwise" => conv(&mut build, in_c, [3, 1, 3, 3], ConvShape { groups: 3, ..three }.conv(epilogue)),
         other => return others::case(build, other, seed, activation),
     };
@@ -211,7 +213,7 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
         "conv_subgroup" | "conv_stem" | "conv_winograd" => Some(kernel),
         "winograd_tiles" | "winograd_results" => Some("conv_winograd"),
         "conv_depthwise" if seed == ItemReadsAnother => Some("conv_depthwise any_row"),
-        "conv_depthwise" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        "conv_depthwise" | "conv_transpose_phases" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),
         "conv_join" => Some("conv_gemm 32x32 split 2"),

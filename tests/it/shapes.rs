@@ -83,6 +83,7 @@ pub fn conv_shapes() -> Vec<ConvShape> {
         ConvShape { batch: 2, in_c: 5, out_c: 10, groups: 5, ..plain },
         ConvShape { in_c: 6, out_c: 8, groups: 2, ..plain },
         ConvShape { batch: 2, in_c: 9, out_c: 24, groups: 3, ..plain },
+        ConvShape { batch: 2, in_c: 8, out_c: 16, groups: 2, ..with(window([4, 3], [2, 2], [1, 1], [1; 4])) },
         ConvShape { in_c: 4, out_c: 6, groups: 2, ..with(window([3, 3], [2, 2], [1, 1], [1; 4])) },
     ];
     // Channel counts around every multiple that a tile may have, on either side of the convolution.

@@ -162,51 +162,68 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     Ok(candidates)
 }
 
-/// Appends the dispatches: one for each range of channels whose weights fit one binding, and one more for each that is split.
-/// Tiles cover the pixels of the second shape: rows may be taken as one, and those that no window of the pool sees left out.
+/// Appends the dispatches. Tiles cover the pixels of the second shape: rows may be taken as one, and those that no window of the
+/// pool sees left out.
 fn lower(
     node: &mut Lowering<'_>,
-    [shape, computed]: [&ConvShape; 2],
+    shapes: [&ConvShape; 2],
     epilogue: &Epilogue,
     tiling: Tiling,
     pooling: Pooling,
 ) -> OpResult<()> {
+    let [shape, computed] = shapes;
     by_four::with_pool(node, shape, epilogue, Layout::ByFour, pooling, |node, bound| {
-        let (shape, whole) = match pooling {
-            Pooling::InPlace => (shape, vec![PIXELS_POOLED]),
-            Pooling::Behind => (computed, vec![STORE_EACH, PIXELS_EACH]),
-        };
-        let tile = tiling.tile.part();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let row = (tiling.filters(shape) / tiling.tile.channels) + 2;
-        let per_dispatch = node.limits().filters_per_dispatch(row, shape.pixels()) / tiling.tile.channels;
-        // Groups are never taken apart: `fits` saw to it that they need not be.
-        let most = if shape.groups == 1 { per_dispatch.max(1) * tiling.tile.channels } else { shape.out_c };
-        let partial = match tiling.splits {
-            1 => None,
-            _ => Some(node.scratch("sums of its splits", tiling.scratch(shape))?),
-        };
-        for first in (0..shape.out_c).step_by(most) {
-            let channels = first..(first + most).min(shape.out_c);
-            let packed = pack(node, shape, &folded, channels.clone(), tiling)?;
-            let padded = channels.len().next_multiple_of(CHANNELS);
-            let numbers = node.count(packed) as usize;
-            let params = bound.params(shape, epilogue, channels.clone(), numbers - 2 * padded, padded);
-            let params = ConvParams { ic_end: (tiling.blocks_per_split * CHANNELS) as u32, ..params };
-            let groups = tiling.groups(computed, channels.len()) as u32;
-            if let Some(partial) = partial {
-                let parts = [split_parts(), vec![tile]].concat();
-                node.dispatch_groups(&CONV_GEMM, parts, groups, params, partial, &[bound.input, packed])?;
-                let count = (shape.pixels() * padded / CHANNELS) as u32;
-                let inputs = [&[partial][..], &bound.inputs(packed)[1..]].concat();
-                node.dispatch(&CONV_JOIN, bound.parts.clone(), count, params, bound.output, &inputs)?;
-            } else {
-                let parts = [&bound.parts[..], &whole, &[tile]].concat();
-                node.dispatch_groups(&CONV_GEMM, parts, groups, params, bound.output, &bound.inputs(packed))?;
-            }
+        match pooling {
+            Pooling::InPlace => convolve(node, shapes, epilogue, &folded, tiling, pooling, bound),
+            Pooling::Behind => convolve(node, [computed; 2], epilogue, &folded, tiling, pooling, bound),
         }
-        Ok(())
     })
+}
+
+/// One dispatch for each range of channels whose weights fit one binding, and one more for each that is split.
+pub(super) fn convolve(
+    node: &mut Lowering<'_>,
+    [shape, computed]: [&ConvShape; 2],
+    epilogue: &Epilogue,
+    folded: &Folded,
+    tiling: Tiling,
+    pooling: Pooling,
+    bound: &Bound,
+) -> OpResult<()> {
+    let whole = match pooling {
+        Pooling::InPlace => vec![PIXELS_POOLED],
+        Pooling::Behind => vec![STORE_EACH, PIXELS_EACH],
+    };
+    let tile = tiling.tile.part();
+    let row = (tiling.filters(shape) / tiling.tile.channels) + 2;
+    let per_dispatch = node.limits().filters_per_dispatch(row, shape.pixels()) / tiling.tile.channels;
+    // Groups are never taken apart: `fits` saw to it that they need not be.
+    let most = if shape.groups == 1 { per_dispatch.max(1) * tiling.tile.channels } else { shape.out_c };
+    let partial = match tiling.splits {
+        1 => None,
+        _ => Some(node.scratch("sums of its splits", tiling.scratch(shape))?),
+    };
+    for first in (0..shape.out_c).step_by(most) {
+        let channels = first..(first + most).min(shape.out_c);
+        let packed = pack(node, shape, folded, channels.clone(), tiling)?;
+        let padded = channels.len().next_multiple_of(CHANNELS);
+        let numbers = node.count(packed) as usize;
+        let params = bound.params(shape, epilogue, channels.clone(), numbers - 2 * padded, padded);
+        let params = ConvParams { ic_end: (tiling.blocks_per_split * CHANNELS) as u32, ..params };
+        let groups = tiling.groups(computed, channels.len()) as u32;
+        if let Some(partial) = partial {
+            let parts = [split_parts(), vec![tile]].concat();
+            node.dispatch_groups(&CONV_GEMM, parts, groups, params, partial, &[bound.input, packed])?;
+            let count = (shape.pixels() * padded / CHANNELS) as u32;
+            let inputs = [&[partial][..], &bound.inputs(packed)[1..]].concat();
+            node.dispatch(&CONV_JOIN, bound.parts.clone(), count, params, bound.output, &inputs)?;
+        } else {
+            let parts = [&bound.parts[..], &whole, &[tile]].concat();
+            node.dispatch_groups(&CONV_GEMM, parts, groups, params, bound.output, &bound.inputs(packed))?;
+        }
+    }
+    Ok(())
 }
 
 /// The tile that costs least for sums that are not split.

@@ -1,8 +1,9 @@
 //! `conv_subgroup`: the convolution for adapters whose loads cost far more than their arithmetic.
 
+use super::ConvShape;
+use super::by_four::{self, Bound};
 use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
 use super::text::{Text, grid, store_strip};
-use super::{ConvShape, by_four};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
 use crate::ops::epilogue::{Epilogue, parts, slot};
@@ -134,37 +135,53 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
 }
 
-/// Appends the dispatches: one for each range of channels whose weights fit one binding. Strips cover the second shape: rows
-/// may be taken as one, and those that no window of the pool sees left out.
+/// Appends the dispatches. Strips cover the second shape: rows may be taken as one, and those that no window of the pool sees
+/// left out.
 fn lower(
     node: &mut Lowering<'_>,
-    [shape, computed]: [&ConvShape; 2],
+    shapes: [&ConvShape; 2],
     epilogue: &Epilogue,
     tile: Tile,
     pooling: Pooling,
 ) -> OpResult<()> {
+    let [shape, computed] = shapes;
     by_four::with_pool(node, shape, epilogue, Layout::ByFour, pooling, |node, bound| {
-        let in_place = pooling == Pooling::InPlace;
-        let shape = if in_place { shape } else { computed };
-        let any = (tile.serves_any_residual() && !in_place).then(|| bound.with_any_residual());
-        let bound = any.as_ref().unwrap_or(bound);
-        let strips = if in_place { parts::STRIPS_POOLED } else { parts::STRIPS_EACH };
-        let parts = [&bound.parts[..], &[strips, tile.part()]].concat();
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let most = node.limits().filters_per_dispatch(by_four::padded_row(shape), shape.pixels());
-        let most = (most / tile.channels * tile.channels).max(tile.channels);
-        for first in (0..shape.out_c).step_by(most) {
-            let channels = first..(first + most).min(shape.out_c);
-            let packed = pack(node, shape, &folded, channels.clone(), tile)?;
-            let padded = channels.len().next_multiple_of(tile.channels);
-            let weights = node.count(packed) as usize - 2 * padded;
-            let params = bound.params(shape, epilogue, channels.clone(), weights, padded);
-            let groups = tile.groups(computed, channels.len()) as u32;
-            let inputs = bound.inputs(packed);
-            node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
+        match pooling {
+            Pooling::InPlace => convolve(node, shapes, epilogue, &folded, tile, pooling, bound),
+            Pooling::Behind => convolve(node, [computed; 2], epilogue, &folded, tile, pooling, bound),
         }
-        Ok(())
     })
+}
+
+/// One dispatch for each range of channels whose weights fit one binding.
+pub(super) fn convolve(
+    node: &mut Lowering<'_>,
+    [shape, computed]: [&ConvShape; 2],
+    epilogue: &Epilogue,
+    folded: &Folded,
+    tile: Tile,
+    pooling: Pooling,
+    bound: &Bound,
+) -> OpResult<()> {
+    let in_place = pooling == Pooling::InPlace;
+    let any = (tile.serves_any_residual() && !in_place).then(|| bound.with_any_residual());
+    let bound = any.as_ref().unwrap_or(bound);
+    let strips = if in_place { parts::STRIPS_POOLED } else { parts::STRIPS_EACH };
+    let parts = [&bound.parts[..], &[strips, tile.part()]].concat();
+    let most = node.limits().filters_per_dispatch(by_four::padded_row(shape), shape.pixels());
+    let most = (most / tile.channels * tile.channels).max(tile.channels);
+    for first in (0..shape.out_c).step_by(most) {
+        let channels = first..(first + most).min(shape.out_c);
+        let packed = pack(node, shape, folded, channels.clone(), tile)?;
+        let padded = channels.len().next_multiple_of(tile.channels);
+        let weights = node.count(packed) as usize - 2 * padded;
+        let params = bound.params(shape, epilogue, channels.clone(), weights, padded);
+        let groups = tile.groups(computed, channels.len()) as u32;
+        let inputs = bound.inputs(packed);
+        node.dispatch_groups(&CONV_SUBGROUP, parts.clone(), groups, params, bound.output, &inputs)?;
+    }
+    Ok(())
 }
 
 /// The tile that costs least where nothing is pooled.

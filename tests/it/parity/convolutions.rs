@@ -53,8 +53,18 @@ pub fn cases() -> Vec<Limited> {
     }
     cases.extend(POOL_KINDS.map(|kind| every_activation_by_four(strips()[0], Store::Pooled(kind), false, software())));
     cases.extend(gemm_tiles().map(|tile| every_shape(Direction::Forward, only(&format!("{tile} split 2")))));
-    cases.push(every_shape(Direction::Forward, software()));
-    cases.push(every_shape(Direction::Forward, Limits::default()));
+    for direction in [Direction::Forward, Direction::Transposed] {
+        cases.push(every_shape(direction, software()));
+        cases.push(every_shape(direction, Limits::default()));
+    }
+    for limits in [software(), Limits::default()] {
+        let each = |kind: Option<PoolKind>, residual| {
+            let pool = |index| kind.and_then(|kind| pools(kind).into_iter().cycle().nth(index));
+            every_activation_under(Direction::Transposed, phased(), pool, residual, limits.clone())
+        };
+        cases.extend([false, true].map(|residual| each(None, residual)));
+        cases.extend(POOL_KINDS.map(|kind| each(Some(kind), false)));
+    }
     for limits in [only("conv_winograd"), Limits { conv_kernel: Some("conv_winograd".into()), ..software() }] {
         let each = |residual| every_activation_by_four(tiles(), Store::Each, residual, limits.clone());
         cases.extend([false, true].map(each));
@@ -132,13 +142,13 @@ fn pooled_in_place() -> Vec<Limited> {
     for (name, shape) in &kernels {
         for kind in POOL_KINDS {
             let limits = Limits { conv_kernel: Some(name.as_str().into()), ..software() };
-            cases.push(every_activation_under(*shape, |_| Some(quarters(kind)), false, limits));
+            cases.push(every_activation_under(Direction::Forward, *shape, |_| Some(quarters(kind)), false, limits));
         }
     }
     // In steps.
     for kind in POOL_KINDS {
         let limits = Limits { conv_kernel: Some("conv_winograd".into()), subgroup_lanes: 0, ..software() };
-        cases.push(every_activation_under(tiles(), |_| Some(quarters(kind)), false, limits));
+        cases.push(every_activation_under(Direction::Forward, tiles(), |_| Some(quarters(kind)), false, limits));
     }
     cases
 }
@@ -204,6 +214,12 @@ fn tiles() -> ConvShape {
     ConvShape { batch: 2, in_c: 5, out_c: 30, groups: 1, image: [9, 11], window }
 }
 
+/// A transposed convolution of four convolutions: its phases have two taps or one along either axis.
+fn phased() -> ConvShape {
+    let window = window([3, 4], [2, 3], [1, 1], [1, 2, 0, 4]);
+    ConvShape { batch: 2, in_c: 5, out_c: 10, groups: 1, image: [5, 6], window }
+}
+
 /// More of them than go through the dispatches at a time.
 fn many_tiles() -> ConvShape {
     ConvShape { batch: 1, in_c: 2, out_c: 3, image: [131, 130], ..tiles() }
@@ -253,11 +269,12 @@ fn every_activation_by_four(shape: ConvShape, store: Store, residual: bool, limi
         Store::Pooled(kind) => pools(kind).into_iter().cycle().nth(index),
         _ => None,
     };
-    every_activation_under(shape, pool, residual, limits)
+    every_activation_under(Direction::Forward, shape, pool, residual, limits)
 }
 
 /// The same, each under the pool of its number.
 fn every_activation_under(
+    direction: Direction,
     shape: ConvShape,
     pool: impl Fn(usize) -> Option<Pool>,
     residual: bool,
@@ -266,14 +283,7 @@ fn every_activation_under(
     let mut build = Build::new(7);
     for (index, &activation) in ACTIVATIONS.iter().enumerate() {
         let pool = pool(index);
-        add(
-            &mut build,
-            Direction::Forward,
-            shape,
-            Epilogue { activation, pool, ..Epilogue::default() },
-            residual,
-            true,
-        );
+        add(&mut build, direction, shape, Epilogue { activation, pool, ..Epilogue::default() }, residual, true);
     }
     (build.done_all(), limits)
 }

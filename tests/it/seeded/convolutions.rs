@@ -18,6 +18,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(in_place("conv_gemm", "* 2u + place / 2u", "* 2u + place % 2u"));
     rows.extend(gemm("conv_join"));
     rows.extend(join("conv_join"));
+    rows.extend(phases("conv_transpose_phases"));
     rows.extend(winograd("conv_winograd"));
     rows.extend(winograd_tiles("winograd_tiles"));
     rows.extend(winograd_results("winograd_results"));
@@ -184,4 +185,13 @@ fn join(kernel: &'static str) -> [Row; 2] {
         row(kernel, TailDropped, "split < splits;", "split + 1u < splits;"),
         row(kernel, ItemReadsAnother, item, &item.replace(" + n", " + min(n, 1u)")),
     ]
+}
+
+fn phases(kernel: &'static str) -> Vec<Row> {
+    let mut rows = by_four(kernel, ["output[at]", "finish_four(sums, n, block, oy, ox)"]).to_vec();
+    let column = "x / p.k_w]";
+    rows.push(row(kernel, TapShifted, column, "min(x / p.k_w + 1u, p.in_w - 1u)]"));
+    rows.push(row(kernel, TailDropped, "(index >= p.count * blocks", "(index + 1u >= p.count * blocks"));
+    rows.push(row(kernel, ItemReadsAnother, "let plane = (n *", "let plane = (min(n, 1u) *"));
+    rows
 }
