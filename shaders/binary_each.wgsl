@@ -1,15 +1,15 @@
-// binary_each: arithmetic of two tensors that broadcast, by strides. One invocation computes one element.
-// Expects: combine, activate.
+// binary_each: arithmetic of two tensors that broadcast, by strides. One invocation computes one element, or four that lie
+// side by side. Expects: combine, activate, Element, of_pairs.
 
 struct Params {
     shape: array<vec4<u32>, 2>, a_strides: array<vec4<u32>, 2>, b_strides: array<vec4<u32>, 2>,
-    count: u32, activation_a: f32, activation_b: f32,
+    first: u32, count: u32, a_runs: u32, b_runs: u32, activation_a: f32, activation_b: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<f32>;
-@group(0) @binding(2) var<storage, read> input_a: array<f32>;
-@group(0) @binding(3) var<storage, read> input_b: array<f32>;
+@group(0) @binding(1) var<storage, read_write> output: array<Element>;
+@group(0) @binding(2) var<storage, read> input_a: array<Element>;
+@group(0) @binding(3) var<storage, read> input_b: array<Element>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -20,12 +20,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var rest = index;
     var a = 0u;
     var b = 0u;
-    for (var axis = 8u; axis > 0u && rest > 0u; axis--) {
-        let at = axis - 1u;
-        let size = p.shape[at / 4u][at % 4u];
-        a += rest % size * p.a_strides[at / 4u][at % 4u];
-        b += rest % size * p.b_strides[at / 4u][at % 4u];
-        rest /= size;
+    for (var axis = 7u; axis > p.first; axis--) {
+        let size = p.shape[axis / 4u][axis % 4u];
+        let outer = rest / size;
+        let place = rest - outer * size;
+        a += place * p.a_strides[axis / 4u][axis % 4u];
+        b += place * p.b_strides[axis / 4u][axis % 4u];
+        rest = outer;
     }
-    output[index] = activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b);
+    a += rest * p.a_strides[p.first / 4u][p.first % 4u];
+    b += rest * p.b_strides[p.first / 4u][p.first % 4u];
+    output[index] = of_pairs(a, b);
+}
+
+fn of_pair(a: f32, b: f32) -> f32 {
+    return activate(combine(a, b), p.activation_a, p.activation_b);
 }

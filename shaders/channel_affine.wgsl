@@ -1,13 +1,13 @@
-// channel_affine: activate(factor[c] x + offset[c]). One invocation computes one element. NC...
-// Expects: activate.
+// channel_affine: activate(factor[c] x + offset[c]). One invocation computes one element of NC..., or four that lie side by
+// side there or as channels. Expects: activate, Element, of_each.
 
 struct Params { channels: u32, inner: u32, count: u32, activation_a: f32, activation_b: f32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<f32>;
-@group(0) @binding(2) var<storage, read> input: array<f32>;
-// A factor for each channel, then an offset for each.
-@group(0) @binding(3) var<storage, read> per_channel: array<f32>;
+@group(0) @binding(1) var<storage, read_write> output: array<Element>;
+@group(0) @binding(2) var<storage, read> input: array<Element>;
+// A factor for each channel, or four of them; then an offset for each.
+@group(0) @binding(3) var<storage, read> per_channel: array<Element>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -16,6 +16,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let c = index / p.inner % p.channels;
-    let y = input[index] * per_channel[c] + per_channel[p.channels + c];
-    output[index] = activate(y, p.activation_a, p.activation_b);
+    output[index] = of_each(input[index], per_channel[c], per_channel[p.channels + c]);
+}
+
+fn of_one(x: f32, factor: f32, offset: f32) -> f32 {
+    return activate(x * factor + offset, p.activation_a, p.activation_b);
 }

@@ -3,7 +3,7 @@
 
 struct Params {
     shape: array<vec4<u32>, 2>, in_strides: array<vec4<i32>, 2>, out_strides: array<vec4<u32>, 2>,
-    in_offset: u32, out_offset: u32, count: u32,
+    in_offset: u32, out_offset: u32, first: u32, count: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -19,12 +19,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var rest = index;
     var from_at = i32(p.in_offset);
     var to_at = p.out_offset;
-    for (var axis = 8u; axis > 0u && rest > 0u; axis--) {
-        let at = axis - 1u;
-        let size = p.shape[at / 4u][at % 4u];
-        from_at += i32(rest % size) * p.in_strides[at / 4u][at % 4u];
-        to_at += rest % size * p.out_strides[at / 4u][at % 4u];
-        rest /= size;
+    for (var axis = 7u; axis > p.first; axis--) {
+        let size = p.shape[axis / 4u][axis % 4u];
+        let outer = rest / size;
+        let place = rest - outer * size;
+        from_at += i32(place) * p.in_strides[axis / 4u][axis % 4u];
+        to_at += place * p.out_strides[axis / 4u][axis % 4u];
+        rest = outer;
     }
+    from_at += i32(rest) * p.in_strides[p.first / 4u][p.first % 4u];
+    to_at += rest * p.out_strides[p.first / 4u][p.first % 4u];
     output[to_at] = input[from_at];
 }

@@ -3,7 +3,7 @@
 
 struct Params {
     shape: array<vec4<u32>, 2>, condition_strides: array<vec4<u32>, 2>, a_strides: array<vec4<u32>, 2>,
-    b_strides: array<vec4<u32>, 2>, count: u32,
+    b_strides: array<vec4<u32>, 2>, first: u32, count: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -22,13 +22,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var c = 0u;
     var a = 0u;
     var b = 0u;
-    for (var axis = 8u; axis > 0u && rest > 0u; axis--) {
-        let at = axis - 1u;
-        let size = p.shape[at / 4u][at % 4u];
-        c += rest % size * p.condition_strides[at / 4u][at % 4u];
-        a += rest % size * p.a_strides[at / 4u][at % 4u];
-        b += rest % size * p.b_strides[at / 4u][at % 4u];
-        rest /= size;
+    for (var axis = 7u; axis > p.first; axis--) {
+        let size = p.shape[axis / 4u][axis % 4u];
+        let outer = rest / size;
+        let place = rest - outer * size;
+        c += place * p.condition_strides[axis / 4u][axis % 4u];
+        a += place * p.a_strides[axis / 4u][axis % 4u];
+        b += place * p.b_strides[axis / 4u][axis % 4u];
+        rest = outer;
     }
+    c += rest * p.condition_strides[p.first / 4u][p.first % 4u];
+    a += rest * p.a_strides[p.first / 4u][p.first % 4u];
+    b += rest * p.b_strides[p.first / 4u][p.first % 4u];
     output[index] = select(input_b[b], input_a[a], condition[c] != 0.0);
 }

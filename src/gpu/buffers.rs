@@ -58,7 +58,8 @@ impl Buffers {
         let (buffer, range) = self.range(view)?;
         // An empty tensor may lie at its buffer's very end.
         let offset = if range.is_empty() { 0 } else { range.start };
-        let size = view.bytes.max(SMALLEST).min(buffer.size() - offset);
+        // A kernel that loads four numbers at a time may ask for the last ones of a tensor that ends among them.
+        let size = padded(view.bytes).min(buffer.size() - offset);
         let limit = gpu.device.limits().max_storage_buffer_binding_size;
         within(&self.slot(view.buffer)?.label, size, limit, "max_storage_buffer_binding_size")?;
         Ok(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })

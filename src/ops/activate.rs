@@ -6,7 +6,7 @@ use crate::kernels::{Kernel, Part};
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, row_major};
-use crate::uniform;
+use crate::{part, uniform};
 use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -26,7 +26,11 @@ uniform! {
     pub struct ActivateParams { count: u32, activation_a: f32, activation_b: f32 }
 }
 
-/// One element an invocation.
+/// What an invocation computes.
+const NUMBER: Part = part!("shared", "each_number");
+const FOUR_NUMBERS: Part = part!("shared", "each_four");
+
+/// One element an invocation, or four.
 pub static ACTIVATION_EACH: Kernel = Kernel {
     name: "activation_each",
     source: include_str!("../../shaders/activation_each.wgsl"),
@@ -34,9 +38,17 @@ pub static ACTIVATION_EACH: Kernel = Kernel {
     params: ActivateParams::FIELDS,
     combinations: || {
         let functions = super::unary::UNARY_FUNCTIONS.map(|function| vec![function.part()]);
-        [activation_parts(), functions.to_vec(), super::cast::PARTS.map(|part| vec![part]).to_vec()].concat()
+        let functions =
+            [activation_parts(), functions.to_vec(), super::cast::PARTS.map(|part| vec![part]).to_vec()].concat();
+        each_and_four(&functions, [NUMBER, FOUR_NUMBERS])
     },
 };
+
+/// Each combination with each of two parts behind it.
+pub(super) fn each_and_four(combinations: &[Vec<Part>], either: [Part; 2]) -> Vec<Vec<Part>> {
+    let with = |part: Part| combinations.iter().map(move |parts| [parts.as_slice(), &[part]].concat());
+    either.into_iter().flat_map(with).collect()
+}
 
 /// Appends the one dispatch of a function of each element.
 pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32; 2], of_zero: f32) -> OpResult<()> {
@@ -46,8 +58,9 @@ pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32
     let layout = if by_four { Layout::ByFour } else { Layout::Plain };
     let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
     let count = node.count(output);
+    let (element, count) = if count.is_multiple_of(4) { (FOUR_NUMBERS, count / 4) } else { (NUMBER, count) };
     let params = ActivateParams { count, activation_a: a, activation_b: b };
-    node.dispatch(&ACTIVATION_EACH, parts, count, params, output, &[input])
+    node.dispatch(&ACTIVATION_EACH, [parts, vec![element]].concat(), count, params, output, &[input])
 }
 
 impl Operator for Activate {

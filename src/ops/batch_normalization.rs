@@ -1,13 +1,16 @@
 //! Batch normalization with the statistics of training: an affine map of each channel.
 
+use super::activate::each_and_four;
+use super::activation::activation_parts;
 use super::finish::{Channel, Finish};
 use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major};
-use crate::uniform;
+use crate::{part, uniform};
 use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -81,13 +84,17 @@ uniform! {
     pub struct AffineParams { channels: u32, inner: u32, count: u32, activation_a: f32, activation_b: f32 }
 }
 
-/// One element an invocation.
+/// What an invocation computes.
+const NUMBER: Part = part!("shared", "affine_number");
+const FOUR_NUMBERS: Part = part!("shared", "affine_four");
+
+/// One element an invocation, or four.
 pub static CHANNEL_AFFINE: Kernel = Kernel {
     name: "channel_affine",
     source: include_str!("../../shaders/channel_affine.wgsl"),
     includes: &[],
     params: AffineParams::FIELDS,
-    combinations: super::activation::activation_parts,
+    combinations: || each_and_four(&activation_parts(), [NUMBER, FOUR_NUMBERS]),
 };
 
 impl Operator for BatchNormalization {
@@ -152,15 +159,30 @@ impl Operator for BatchNormalization {
             statistics.push(node.constant(slot)?.as_real()?.mapv(f64::from));
         }
         let map = self.per_channel([&statistics[0], &statistics[1], &statistics[2], &statistics[3]]);
-        let packed = map.factor.iter().chain(&map.offset).map(|&x| x as f32).collect();
-        let (input, output) = (node.input(0)?, node.output(0)?);
-        let packed = node.constant_buffer("factor, offset", packed)?;
         let types = node.input_types();
-        let inner = pixels(&real_type(&types, 0)?.shape) as u32;
+        let inner = pixels(&real_type(&types, 0)?.shape);
+        // What lies behind the last channel must stay zero.
+        let whole = map.factor.len().is_multiple_of(CHANNELS) || self.activation.apply(0.0f32, 0.0) == 0.0;
+        // Numbers that an invocation computes, and how many of them share a channel.
+        let (layout, width, shared) = match () {
+            () if whole && node.lies_by_four(0) => (Layout::ByFour, CHANNELS, 1),
+            () if inner.is_multiple_of(CHANNELS) => (Layout::Plain, CHANNELS, CHANNELS),
+            () => (Layout::Plain, 1, 1),
+        };
+        let mut packed = Vec::new();
+        for values in [&map.factor, &map.offset] {
+            packed.extend(values.iter().flat_map(|&x| std::iter::repeat_n(x as f32, shared)));
+            packed.resize(packed.len().next_multiple_of(width), 0.0);
+        }
+        let channels = (packed.len() / 2 / width) as u32;
+        let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
+        let packed = node.constant_buffer("factor, offset", packed)?;
         let [activation_a, activation_b] = self.activation.parameters();
-        let (channels, count) = (map.factor.len() as u32, node.count(output));
-        let params = AffineParams { channels, inner, count, activation_a, activation_b };
-        node.dispatch(&CHANNEL_AFFINE, self.activation.parts(), count, params, output, &[input, packed])
+        let count = node.count(output) / width as u32;
+        let params = AffineParams { channels, inner: (inner / shared) as u32, count, activation_a, activation_b };
+        let element = if width == 1 { NUMBER } else { FOUR_NUMBERS };
+        let parts = [self.activation.parts(), vec![element]].concat();
+        node.dispatch(&CHANNEL_AFFINE, parts, count, params, output, &[input, packed])
     }
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

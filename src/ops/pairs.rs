@@ -1,5 +1,6 @@
 //! One element from each pair of two tensors that broadcast: what arithmetic and comparisons have in common.
 
+use super::activate::each_and_four;
 use super::activation::activation_parts;
 use super::strided::{Dims, broadcast, broadcast_strides};
 use super::{Activation, OpResult, Problem, invalid, required};
@@ -9,7 +10,7 @@ use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{TensorType, array};
-use crate::uniform;
+use crate::{part, uniform};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 /// Before opset 7, broadcasting had to be asked for, and lined `b` up with `a` from an axis on.
@@ -56,11 +57,15 @@ uniform! {
     /// Parameters of `binary_each`.
     pub struct BinaryParams {
         shape: [[u32; 4]; 2], a_strides: [[u32; 4]; 2], b_strides: [[u32; 4]; 2],
-        count: u32, activation_a: f32, activation_b: f32,
+        first: u32, count: u32, a_runs: u32, b_runs: u32, activation_a: f32, activation_b: f32,
     }
 }
 
-/// One element an invocation.
+/// What an invocation computes.
+const ONE_PAIR: Part = part!("shared", "pairs_number");
+const FOUR_PAIRS: Part = part!("shared", "pairs_four");
+
+/// One element an invocation, or four.
 pub static BINARY_EACH: Kernel = Kernel {
     name: "binary_each",
     source: include_str!("../../shaders/binary_each.wgsl"),
@@ -73,7 +78,9 @@ pub static BINARY_EACH: Kernel = Kernel {
         };
         let arithmetic = super::binary::BINARY_FUNCTIONS.into_iter().flat_map(|function| with(function.part()));
         let bare = |part: Part| [vec![part], Activation::Identity.parts()].concat();
-        arithmetic.chain(super::logic::LOGIC_FUNCTIONS.into_iter().map(|function| bare(function.part()))).collect()
+        let logic = super::logic::LOGIC_FUNCTIONS.into_iter().map(|function| bare(function.part()));
+        let functions: Vec<Vec<Part>> = arithmetic.chain(logic).collect();
+        each_and_four(&functions, [ONE_PAIR, FOUR_PAIRS])
     },
 };
 
@@ -114,15 +121,22 @@ pub(super) fn lower(
         broadcast_strides(&widened, &shape)
     });
     let dims = Dims::merged(&shape, &[&strides[0], &strides[1]])?;
+    let (dims, runs, pairs, width) = match dims.fours() {
+        Some((fours, runs)) => (fours, [runs[0], runs[1]], FOUR_PAIRS, 4),
+        None => (dims, [false; 2], ONE_PAIR, 1),
+    };
     let [activation_a, activation_b] = activation.parameters();
     let params = BinaryParams {
         shape: dims.shape(),
         a_strides: dims.unsigned_strides(0),
         b_strides: dims.unsigned_strides(1),
-        count: node.count(output),
+        first: dims.first(),
+        count: node.count(output) / width,
+        a_runs: runs[0].into(),
+        b_runs: runs[1].into(),
         activation_a,
         activation_b,
     };
-    let parts = [vec![function], activation.parts()].concat();
+    let parts = [vec![function], activation.parts(), vec![pairs]].concat();
     node.dispatch(&BINARY_EACH, parts, params.count, params, output, &[a, b])
 }

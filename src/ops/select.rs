@@ -42,7 +42,7 @@ uniform! {
     /// Parameters of `select_each`.
     pub struct SelectParams {
         shape: [[u32; 4]; 2], condition_strides: [[u32; 4]; 2], a_strides: [[u32; 4]; 2], b_strides: [[u32; 4]; 2],
-        count: u32,
+        first: u32, count: u32,
     }
 }
 
@@ -91,6 +91,7 @@ impl Operator for Select {
             condition_strides: dims.unsigned_strides(0),
             a_strides: dims.unsigned_strides(1),
             b_strides: dims.unsigned_strides(2),
+            first: dims.first(),
             count: node.count(output),
         };
         node.dispatch(&SELECT_EACH, vec![], params.count, params, output, &inputs)

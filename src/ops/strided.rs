@@ -75,23 +75,38 @@ impl Dims {
         Ok(dims)
     }
 
-    /// The same elements four at a time, where each four lie side by side in every operand and begin at a multiple of four.
-    fn by_four(&self, offsets: [usize; 2]) -> Option<Self> {
+    /// The same elements four at a time, and whether each operand runs on from one of the four to the next: where each
+    /// operand does, from a multiple of four on, or is one number for all four.
+    pub fn fours(&self) -> Option<(Self, Vec<bool>)> {
         let (&last, outer) = self.shape.split_last()?;
-        let aligned = |strides: &Vec<isize>| match strides.split_last() {
-            Some((1, outer)) => outer.iter().all(|stride| stride % 4 == 0),
-            _ => false,
+        let runs = |strides: &Vec<isize>| match strides.split_last() {
+            Some((1, outer)) => outer.iter().all(|stride| stride % 4 == 0).then_some(true),
+            Some((0, _)) => Some(false),
+            _ => None,
         };
-        let whole = last.is_multiple_of(4) && offsets.iter().all(|offset| offset.is_multiple_of(4));
-        if !whole || !self.strides.iter().all(aligned) {
+        let runs: Vec<bool> = self.strides.iter().map(runs).collect::<Option<_>>()?;
+        if !last.is_multiple_of(4) {
             return None;
         }
-        let fours = |strides: &Vec<isize>| {
-            let outer = &strides[..strides.len() - 1];
-            outer.iter().map(|stride| stride / 4).chain([1]).collect()
-        };
-        let shape = outer.iter().copied().chain([last / 4]).collect();
-        Some(Dims { shape, strides: self.strides.iter().map(fours).collect() })
+        let shape: Vec<usize> = outer.iter().copied().chain([last / 4]).collect();
+        let mut strides = self.strides.clone();
+        strides.iter_mut().filter_map(|strides| strides.last_mut()).for_each(|stride| *stride *= 4);
+        // Four numbers that were a dimension of their own leave one of size 1.
+        let strides: Vec<&[isize]> = strides.iter().map(Vec::as_slice).collect();
+        Some((Dims::merged(&shape, &strides).ok()?, runs))
+    }
+
+    /// The same, counted in fours, where every operand runs on and begins at a multiple of four.
+    fn by_four(&self, offsets: [usize; 2]) -> Option<Self> {
+        let (fours, runs) = self.fours()?;
+        let whole = runs.iter().all(|&runs| runs) && offsets.iter().all(|offset| offset.is_multiple_of(4));
+        let counted = |strides: Vec<isize>| strides.into_iter().map(|stride| stride / 4).collect();
+        whole.then(|| Dims { strides: fours.strides.into_iter().map(counted).collect(), ..fours })
+    }
+
+    /// The first of the eight dimensions that kernels walk that is one of these: those before it have a size of 1.
+    pub fn first(&self) -> u32 {
+        (MAX_RANK - self.shape.len().max(1)) as u32
     }
 
     /// The sizes, leading ones first, as two vec4 of WGSL.
@@ -124,7 +139,7 @@ uniform! {
     /// Parameters of `copy_strided`.
     pub struct CopyParams {
         shape: [[u32; 4]; 2], in_strides: [[i32; 4]; 2], out_strides: [[u32; 4]; 2],
-        in_offset: u32, out_offset: u32, count: u32,
+        in_offset: u32, out_offset: u32, first: u32, count: u32,
     }
 }
 
@@ -165,6 +180,7 @@ pub fn copy(node: &mut Lowering<'_>, shape: &[usize], from: Walk<'_>, to: Walk<'
         out_strides: dims.unsigned_strides(1),
         in_offset: (from.offset / width) as u32,
         out_offset: (to.offset / width) as u32,
+        first: dims.first(),
         count,
     };
     node.dispatch(&COPY_STRIDED, vec![part], count, params, to.view, &[from.view])

@@ -259,7 +259,7 @@ fn one_filter_larger_than_a_binding_is_named() {
 #[test]
 fn a_grid_wider_than_both_dimensions_is_named() {
     let mut build = Build::new(9);
-    let x = build.input(&[1_000]);
+    let x = build.input(&[1_001]);
     build.node("wide", Activate { activation: Activation::Relu }, &[Some(x)]);
     let limits = Limits { max_compute_workgroups_per_dimension: 3, ..Limits::default() };
     assert_eq!(device_limit(&build.done_all(), &limits, "wide"), [16, 9]);

@@ -4,8 +4,10 @@ use super::Limited;
 use crate::build::Build;
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::binary::BINARY_FUNCTIONS;
+use reluctor::ops::epilogue::Epilogue;
 use reluctor::ops::unary::UNARY_FUNCTIONS;
-use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction, Unary, UnaryFunction};
+use reluctor::ops::window::Window;
+use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction, Conv, Unary, UnaryFunction};
 use reluctor::plan::Limits;
 use reluctor::tensor::Tensor;
 
@@ -16,10 +18,25 @@ const PAIRS: [[&[usize]; 2]; 9] = [
     [&[3, 5, 7, 13], &[3, 1, 7, 1]],
     [&[1, 1, 7, 13], &[1]],
     [&[4, 1, 5], &[1, 3, 1]],
-    [&[3, 1, 1], &[1, 4, 1]],
+    [&[3, 1, 1], &[1, 5, 1]],
     [&[65], &[2, 3, 65]],
     [&[2, 1, 2, 1, 2, 1, 2, 3], &[1, 2, 1, 2, 1, 2, 1, 3]],
     [&[9, 17], &[9, 1]],
+];
+
+/// Pairs that four neighbouring numbers are computed of at once: alike, channels on either side, rows, a scalar, both sides,
+/// more dimensions on one side, as many channels as are no multiple of four, eight dimensions, and four numbers in all.
+const FOURS: [[&[usize]; 2]; 10] = [
+    [&[2, 3, 4, 7], &[2, 3, 4, 7]],
+    [&[2, 3, 4, 8], &[3, 1, 1]],
+    [&[3, 1, 1], &[2, 3, 2, 6]],
+    [&[3, 5, 7, 12], &[3, 1, 7, 1]],
+    [&[1, 2, 7, 2], &[1]],
+    [&[3, 1, 8], &[1, 5, 1]],
+    [&[68], &[2, 3, 68]],
+    [&[5, 1], &[5, 12]],
+    [&[2, 1, 2, 1, 2, 1, 2, 4], &[1, 2, 1, 2, 1, 2, 1, 4]],
+    [&[4], &[4]],
 ];
 
 pub fn cases() -> Vec<Limited> {
@@ -35,8 +52,10 @@ fn plain() -> impl Iterator<Item = (usize, Activation)> {
 fn activations() -> Build {
     let mut build = Build::new(1);
     for (index, activation) in plain() {
-        let x = build.input(&[1 + index % 3, 3, 7, 13]);
-        build.node(activation.name(), Activate { activation }, &[Some(x)]);
+        for shape in [[1 + index % 3, 3, 7, 13], [1 + index % 3, 3, 2, 2 + 4 * (index % 2)]] {
+            let x = build.input(&shape);
+            build.node(&format!("{} {shape:?}", activation.name()), Activate { activation }, &[Some(x)]);
+        }
     }
     // Other parameters than the defaults.
     let others = [
@@ -61,7 +80,7 @@ fn unaries() -> Build {
     for function in UNARY_FUNCTIONS {
         use UnaryFunction::{Log, Reciprocal, Sqrt};
         let positive = matches!(function, Log | Sqrt | Reciprocal);
-        for shape in [&[2, 3, 7, 13][..], &[65]] {
+        for shape in [&[2, 3, 7, 13][..], &[65], &[2, 3, 4, 9]] {
             let x = if positive { build.positive(shape) } else { build.input(shape) };
             build.node(&format!("{function:?} {shape:?}"), Unary { function }, &[Some(x)]);
         }
@@ -84,26 +103,38 @@ fn batch_normalizations() -> Build {
     let mut build = Build::new(2);
     for (index, activation) in plain() {
         let channels = [1, 3, 9, 17, 65][index % 5];
-        let x = build.input([[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
-        let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
-        let variance = Some(build.positive(&[channels]));
-        let op = BatchNormalization { epsilon: 1e-5, activation };
-        build.node(activation.name(), op, &[Some(x), scale, bias, mean, variance]);
+        let numbers = build.input([[2, channels, 7, 3].as_slice(), &[3, channels], &[1, channels, 31]][index % 3]);
+        let fours = build.input([[2, channels, 7, 4].as_slice(), &[1, channels, 32]][index % 2]);
+        // By four channels: behind a convolution of one tap a channel.
+        let image = build.input(&[2, channels, 7, 3]);
+        let filters = build.constant(&[channels, 1, 1, 1]);
+        let depthwise = Conv { window: Window::pointwise(), groups: channels, epilogue: Epilogue::default() };
+        let behind =
+            build.node(&format!("conv before {}", activation.name()), depthwise, &[Some(image), Some(filters)]);
+        for (x, lies) in [(numbers, "one by one"), (fours, "in fours"), (behind, "by four channels")] {
+            let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
+            let variance = Some(build.positive(&[channels]));
+            let op = BatchNormalization { epsilon: 1e-5, activation };
+            build.node(&format!("{} {lies}", activation.name()), op, &[Some(x), scale, bias, mean, variance]);
+        }
     }
     build
 }
 
 fn binaries(function: BinaryFunction) -> Build {
     let mut build = Build::new(3);
-    for (index, activation) in plain() {
-        let [a, b] = PAIRS[index % PAIRS.len()];
+    let of = |pairs: &[[&'static [usize]; 2]], index: usize| pairs[index % pairs.len()];
+    let each =
+        plain().flat_map(|(index, activation)| [(activation, of(&PAIRS, index)), (activation, of(&FOURS, index))]);
+    for (activation, [a, b]) in each {
         // A slope must broadcast to the input, and not the other way round; and a quotient needs a divisor.
         let swap = function == BinaryFunction::PRelu && a.len() < b.len();
         let [a, b] = if swap { [b, a] } else { [a, b] };
         let a = if function == BinaryFunction::PRelu { largest(a, b) } else { a.to_vec() };
         let x = if function == BinaryFunction::Pow { build.positive(&a) } else { build.input(&a) };
         let y = if function == BinaryFunction::Div { build.positive(b) } else { build.input(b) };
-        build.node(activation.name(), Binary { function, activation }, &[Some(x), Some(y)]);
+        let name = format!("{} {:?}", activation.name(), [&a, b]);
+        build.node(&name, Binary { function, activation }, &[Some(x), Some(y)]);
     }
     build
 }

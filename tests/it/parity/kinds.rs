@@ -26,7 +26,8 @@ fn as_real(build: &mut Build, name: &str, value: ValueId) -> ValueId {
 fn logic() -> crate::build::Case {
     let mut build = Build::integers(21);
     let mut outputs = Vec::new();
-    let shapes: [[&[usize]; 2]; 3] = [[&[2, 3, 7, 13], &[3, 1, 1]], [&[65], &[65]], [&[4, 1, 5], &[1, 3, 1]]];
+    let shapes: [[&[usize]; 2]; 4] =
+        [[&[2, 3, 7, 13], &[3, 1, 1]], [&[65], &[65]], [&[4, 1, 5], &[1, 3, 1]], [&[2, 3, 4], &[3, 1]]];
     for function in LOGIC_FUNCTIONS {
         for [a, b] in shapes {
             use LogicFunction::{And, Or, Xor};
@@ -57,10 +58,14 @@ fn choices() -> crate::build::Case {
         let constant = build.constant_of(Tensor::ints(indices.to_vec()));
         outputs.push(build.node(&format!("Gather {axis} of {size}"), Gather { axis }, &[Some(x), Some(constant)]));
     }
-    let truth = build.node("is not zero", Cast { to: Kind::Bool }, &[Some(x)]);
-    outputs.push(as_real(&mut build, "is not zero", truth));
-    let whole = build.node("truncated", Cast { to: Kind::Int }, &[Some(x)]);
-    outputs.push(as_real(&mut build, "truncated", whole));
+    let fours = build.input(&[3, 7, 4]);
+    for (x, shape) in [(x, "3x7x5"), (fours, "3x7x4")] {
+        for (name, to) in [("is not zero", Kind::Bool), ("truncated", Kind::Int)] {
+            let name = format!("{name} {shape}");
+            let cast = build.node(&name, Cast { to }, &[Some(x)]);
+            outputs.push(as_real(&mut build, &name, cast));
+        }
+    }
     build.done(&outputs)
 }
 

@@ -12,6 +12,9 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
     let mut x = match kernel {
         "matmul_direct" => build.input(&[3, 5, 17]),
         "matmul_tile" => build.input(&[3, 5, 16]),
+        "activation_each each_four" | "binary_each pairs_four" | "channel_affine affine_four" => {
+            build.input(&[3, 3, 4, 8])
+        }
         _ => build.input(&IMAGES),
     };
     let channels = |build: &mut Build| Some(build.constant(&[3]));
@@ -22,12 +25,12 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation };
             (op.into(), vec![Some(build.constant(&factors)), Some(build.constant(&[9]))])
         }
-        "activation_each" => (Activate { activation }.into(), vec![]),
-        "binary_each" => {
+        "activation_each" | "activation_each each_four" => (Activate { activation }.into(), vec![]),
+        "binary_each" | "binary_each pairs_four" => {
             let op = Binary { function: BinaryFunction::Add, activation };
             (op.into(), vec![Some(build.constant(&[3, 1, 1]))])
         }
-        "channel_affine" => {
+        "channel_affine" | "channel_affine affine_four" => {
             let statistics = [(); 3].map(|()| channels(&mut build));
             let variance = Some(build.positive(&[3]));
             (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
@@ -101,9 +104,12 @@ pub fn rows() -> Vec<Row> {
         pool_window(),
         matmul(),
         matmul_tile(),
-        each("activation_each", "input[index]"),
-        binary(),
-        affine(),
+        activations("activation_each"),
+        activations("activation_each each_four"),
+        binary("binary_each"),
+        binary("binary_each pairs_four"),
+        affine("channel_affine"),
+        affine("channel_affine affine_four"),
         rows_of(),
         moves(),
         places(),
@@ -202,44 +208,62 @@ fn matmul_tile() -> Vec<Row> {
     ]
 }
 
-/// Kernels that compute one element from one, which `load` reads.
-fn each(kernel: &'static str, load: &str) -> Vec<Row> {
-    let item = "index - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))";
-    let (tail, value) = match kernel {
-        "activation_each" => (["if (index < p.count) {", "if (index < p.count - 1u) {"], "activate(input[index], "),
-        _ => (TAIL, "activate(y, "),
+/// `output[index] = value;` happens only where nothing is stored yet, be it one number or four.
+fn stale_each(kernel: &'static str, value: &str) -> Row {
+    let store = format!("output[index] = {value};");
+    let fresh = match kernel.split_once(' ') {
+        Some(_) => "all(from_memory(output[index]) == vec4<f32>())",
+        None => "output[index] == 0.0",
     };
+    row(kernel, StaleResult, &store, &format!("if ({fresh}) {{ {store} }}"))
+}
+
+/// What is used is rounded to 16 bits.
+fn half_used(kernel: &'static str, number: &str, used: &str) -> Row {
+    let rounded = format!("unpack2x16float(pack2x16float(vec2<f32>({number}, 0.0))).x");
+    row(kernel, HalfPrecision, used, &used.replacen(number, &rounded, 1))
+}
+
+/// Kernels that compute each element from one, which they use in this way, and store as this value.
+fn each(kernel: &'static str, tail: [&str; 2], used: &str, value: &str) -> Vec<Row> {
+    let item = "input[index - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))]";
     vec![
         row(kernel, TailDropped, tail[0], tail[1]),
         row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
         row(kernel, EluForCelu, CELU[0], CELU[1]),
-        row(kernel, ItemReadsAnother, load, &load.replace("index", item)),
-        half(kernel, load),
-        stale(kernel, "output[index]", &format!("{value}p.activation_a, p.activation_b)")),
+        row(kernel, ItemReadsAnother, "input[index]", item),
+        half_used(kernel, "x", used),
+        stale_each(kernel, value),
     ]
 }
 
-fn affine() -> Vec<Row> {
-    let kernel = "channel_affine";
-    let mut rows = each(kernel, "input[index]");
+fn activations(kernel: &'static str) -> Vec<Row> {
+    let tail = ["if (index < p.count) {", "if (index < p.count - 1u) {"];
+    each(kernel, tail, "(x, p.activation_a", "of_each(input[index])")
+}
+
+fn affine(kernel: &'static str) -> Vec<Row> {
+    let value = "of_each(input[index], per_channel[c], per_channel[p.channels + c])";
+    let mut rows = each(kernel, TAIL, "(x * factor", value);
     rows.push(row(kernel, TapShifted, "per_channel[c]", "per_channel[(c + 1u) % p.channels]"));
     let offset = "per_channel[p.channels + c]";
     rows.push(row(kernel, BiasOfAnotherChannel, offset, "per_channel[p.channels + (c + 1u) % p.channels]"));
     rows
 }
 
-fn binary() -> Vec<Row> {
-    let kernel = "binary_each";
-    let item = "input_a[a - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))]";
+/// Three items of three channels; the second operand has a number for each channel.
+fn binary(kernel: &'static str) -> Vec<Row> {
+    let item = ["a += rest * p", "a += min(rest, 1u) * p"];
+    let channel = ["output[index] = of_pairs(a, b)", "output[index] = of_pairs(a, (b + 1u) % 3u)"];
     vec![
         row(kernel, TailDropped, TAIL[0], TAIL[1]),
-        row(kernel, BiasOfAnotherChannel, "input_b[b]", "input_b[(b + 1u) % 3u]"),
+        row(kernel, BiasOfAnotherChannel, channel[0], channel[1]),
         row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
         row(kernel, EluForCelu, CELU[0], CELU[1]),
-        row(kernel, ItemReadsAnother, "input_a[a]", item),
-        half(kernel, "input_a[a]"),
-        half(kernel, "input_b[b]"),
-        stale(kernel, "output[index]", "activate(combine(input_a[a], input_b[b]), p.activation_a, p.activation_b)"),
+        row(kernel, ItemReadsAnother, item[0], item[1]),
+        half_used(kernel, "a", "(a, b), p"),
+        half_used(kernel, "b", " b), p"),
+        stale_each(kernel, "of_pairs(a, b)"),
     ]
 }
 
