@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Every kernel there is. What is listed here is validated, tested and benchmarked from this list.
-pub static KERNELS: [&Kernel; 32] = [
+pub static KERNELS: [&Kernel; 35] = [
     &ops::conv::CONV_DIRECT,
     &ops::conv::CONV_TILE,
     &ops::conv::CONV_SUBGROUP,
@@ -84,6 +84,9 @@ pub static KERNELS: [&Kernel; 32] = [
     &ops::activate::ACTIVATION_EACH,
     &ops::pairs::BINARY_EACH,
     &ops::batch_normalization::CHANNEL_AFFINE,
+    &ops::normalize::ROW_SUMS,
+    &ops::normalize::ROW_STATISTICS,
+    &ops::normalize::NORMALIZE_ROWS,
     &ops::reduce::REDUCE_ROWS,
     &ops::reduce::REDUCE_EACH,
     &ops::softmax::SOFTMAX_ROWS,

@@ -298,11 +298,11 @@ impl<'a> OnnxNode<'a> {
 
     /// Defines one of the node's outputs by an operation; nothing where the model does not ask for it.
     pub(crate) fn define(&mut self, slot: usize, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> OpResult<()> {
-        if slot > 0 {
-            if self.proto.outputs.get(slot).is_none_or(|name| name.is_empty()) {
-                return Ok(());
-            }
-            // Nodes have names of their own.
+        if slot > 0 && self.proto.outputs.get(slot).is_none_or(|name| name.is_empty()) {
+            return Ok(());
+        }
+        // Nodes have names of their own.
+        if slot > 0 || self.emitted > 0 {
             self.emitted += 1;
         }
         let output = self.output_name(slot)?;

@@ -40,13 +40,13 @@ pub static ACTIVATION_EACH: Kernel = Kernel {
         let functions = super::unary::UNARY_FUNCTIONS.map(|function| vec![function.part()]);
         let functions =
             [activation_parts(), functions.to_vec(), super::cast::PARTS.map(|part| vec![part]).to_vec()].concat();
-        each_and_four(&functions, [NUMBER, FOUR_NUMBERS])
+        either_behind(&functions, [&[NUMBER], &[FOUR_NUMBERS]])
     },
 };
 
-/// Each combination with each of two parts behind it.
-pub(super) fn each_and_four(combinations: &[Vec<Part>], either: [Part; 2]) -> Vec<Vec<Part>> {
-    let with = |part: Part| combinations.iter().map(move |parts| [parts.as_slice(), &[part]].concat());
+/// Each combination with either of two lists of parts behind it.
+pub(super) fn either_behind(combinations: &[Vec<Part>], either: [&[Part]; 2]) -> Vec<Vec<Part>> {
+    let with = |behind| combinations.iter().map(move |parts| [parts.as_slice(), behind].concat());
     either.into_iter().flat_map(with).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Batch normalization with the statistics of training: an affine map of each channel.
 
-use super::activate::each_and_four;
+use super::activate::either_behind;
 use super::activation::activation_parts;
 use super::finish::{Channel, Finish};
 use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
@@ -94,7 +94,7 @@ pub static CHANNEL_AFFINE: Kernel = Kernel {
     source: include_str!("../../shaders/channel_affine.wgsl"),
     includes: &[],
     params: AffineParams::FIELDS,
-    combinations: || each_and_four(&activation_parts(), [NUMBER, FOUR_NUMBERS]),
+    combinations: || either_behind(&activation_parts(), [&[NUMBER], &[FOUR_NUMBERS]]),
 };
 
 impl Operator for BatchNormalization {

@@ -24,6 +24,7 @@ pub mod logic;
 pub mod matmul;
 pub mod max_unpool;
 pub(crate) mod normalization;
+pub mod normalize;
 pub(crate) mod one_hot;
 pub mod pad;
 pub(crate) mod pairs;
@@ -61,6 +62,7 @@ pub use gather::Gather;
 pub use logic::{Logic, LogicFunction};
 pub use matmul::MatMul;
 pub use max_unpool::MaxUnpool;
+pub use normalize::Normalize;
 pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
 pub use pool_indices::PoolIndices;
@@ -298,6 +300,7 @@ operators! {
     Logic,
     MatMul,
     MaxUnpool,
+    Normalize,
     Pad,
     Pool,
     PoolIndices,
@@ -321,6 +324,7 @@ impl Op {
             }
             Op::MatMul(MatMul { activation, .. })
             | Op::Binary(Binary { activation, .. })
+            | Op::Normalize(Normalize { activation, .. })
             | Op::BatchNormalization(BatchNormalization { activation, .. }) => Some(activation),
             _ => None,
         }

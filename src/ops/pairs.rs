@@ -1,6 +1,6 @@
 //! One element from each pair of two tensors that broadcast: what arithmetic and comparisons have in common.
 
-use super::activate::each_and_four;
+use super::activate::either_behind;
 use super::activation::activation_parts;
 use super::strided::{Dims, broadcast, broadcast_strides};
 use super::{Activation, OpResult, Problem, invalid, required};
@@ -80,7 +80,7 @@ pub static BINARY_EACH: Kernel = Kernel {
         let bare = |part: Part| [vec![part], Activation::Identity.parts()].concat();
         let logic = super::logic::LOGIC_FUNCTIONS.into_iter().map(|function| bare(function.part()));
         let functions: Vec<Vec<Part>> = arithmetic.chain(logic).collect();
-        each_and_four(&functions, [ONE_PAIR, FOUR_PAIRS])
+        either_behind(&functions, [&[ONE_PAIR], &[FOUR_PAIRS]])
     },
 };
 

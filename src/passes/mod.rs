@@ -12,6 +12,7 @@ mod fuse_scale;
 mod move_transposes;
 mod readers;
 mod recognise_activations;
+mod recognise_normalizations;
 mod recognise_squares;
 mod remove_identities;
 
@@ -41,9 +42,10 @@ pub static PASSES: [Pass; 10] = [
     },
     Pass {
         name: "patterns",
-        summary: "SiLU, HardSwish, HardSigmoid, Mish and GELU that are written as several nodes, each into one; squares from powers",
+        summary: "SiLU, HardSwish, HardSigmoid, Mish, GELU and normalizations over rows that are several nodes, each into one; squares from powers",
         run: |graph| {
             recognise_squares::run(graph);
+            recognise_normalizations::run(graph);
             recognise_activations::run(graph);
         },
     },

@@ -17,6 +17,7 @@ mod definition;
 mod device;
 mod faults;
 mod fusion;
+mod fusion_normalizations;
 mod fusion_patterns;
 mod fusion_refusals;
 mod fusion_squares;

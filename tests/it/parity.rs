@@ -5,6 +5,7 @@ mod elementwise;
 mod exact;
 pub mod kinds;
 mod moves;
+pub mod rows;
 
 use crate::build::Case;
 use crate::check::{Agreement, check_plan};
@@ -18,7 +19,7 @@ pub type Limited = (Case, Limits);
 
 /// Everything that the parity tests run.
 pub fn cases() -> Vec<Limited> {
-    [convolutions::cases(), elementwise::cases(), kinds::cases(), moves::cases()].concat()
+    [convolutions::cases(), elementwise::cases(), kinds::cases(), moves::cases(), rows::cases()].concat()
 }
 
 fn check_all(cases: Vec<Limited>) {
@@ -63,6 +64,11 @@ fn comparisons_choices_and_places_agree_with_the_reference() {
 #[test]
 fn pools_products_reductions_and_moves_agree_with_the_reference() {
     check_all(moves::cases());
+}
+
+#[test]
+fn normalized_rows_agree_with_the_reference() {
+    check_all(rows::cases());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::parity::kinds::truths;
+use crate::parity::rows::normalize;
 
 const RELU: [&str; 2] = ["select(x, 0.0, x < 0.0)", "select(x, 0.01 * x, x < 0.0)"];
 const CELU: [&str; 2] = ["expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"];
@@ -12,9 +13,7 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
     let mut x = match kernel {
         "matmul_direct" => build.input(&[3, 5, 17]),
         "matmul_tile" => build.input(&[3, 5, 16]),
-        "activation_each each_four" | "binary_each pairs_four" | "channel_affine affine_four" => {
-            build.input(&[3, 3, 4, 8])
-        }
+        _ if kernel.ends_with("_four") && kernel.contains(' ') => build.input(&[3, 3, 4, 8]),
         _ => build.input(&IMAGES),
     };
     let channels = |build: &mut Build| Some(build.constant(&[3]));
@@ -34,6 +33,14 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             let statistics = [(); 3].map(|()| channels(&mut build));
             let variance = Some(build.positive(&[3]));
             (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
+        }
+        "row_sums" | "row_statistics" | "normalize_rows" => {
+            let y = normalize(&mut build, "y", x, (IMAGES, 91, 91, 3), activation);
+            return build.done(&[y]);
+        }
+        "row_sums numbers_four" | "row_statistics numbers_four" | "normalize_rows numbers_four" => {
+            let y = normalize(&mut build, "y", x, ([3, 3, 4, 8], 32, 32, 3), activation);
+            return build.done(&[y]);
         }
         "reduce_rows" => (Reduce { kind: ReduceKind::Mean, axes: 2..4 }.into(), vec![]),
         "reduce_each" => (Reduce { kind: ReduceKind::Mean, axes: 3..4 }.into(), vec![]),
@@ -111,6 +118,11 @@ pub fn rows() -> Vec<Row> {
         affine("channel_affine"),
         affine("channel_affine affine_four"),
         rows_of(),
+        normalized(["row_sums", "row_statistics", "normalize_rows"], ""),
+        normalized(
+            ["row_sums numbers_four", "row_statistics numbers_four", "normalize_rows numbers_four"],
+            "vec4<f32>",
+        ),
         moves(),
         places(),
     ]
@@ -264,6 +276,45 @@ fn binary(kernel: &'static str) -> Vec<Row> {
         half_used(kernel, "a", "(a, b), p"),
         half_used(kernel, "b", " b), p"),
         stale_each(kernel, "of_pairs(a, b)"),
+    ]
+}
+
+/// Nine rows, three for each item, of numbers or of fours.
+fn normalized([sums, statistics, normalize]: [&'static str; 3], four: &str) -> Vec<Row> {
+    let rounded = |kernel, load: &str| match four {
+        "" => half(kernel, load),
+        _ => row(
+            kernel,
+            HalfPrecision,
+            load,
+            &format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)"),
+        ),
+    };
+    let stale = |kernel, place: &str, value: &str| {
+        let store = format!("{place} = stored({value});");
+        row(kernel, StaleResult, &store, &format!("if (all(loaded({place}) == Numbers())) {{ {store} }}"))
+    };
+    let of_sums = "loaded(input[row * p.row + at])";
+    let of_squares = "loaded(squares[row * p.splits + part])";
+    let of_rows = "loaded(input[start + place])";
+    let channel = |number: &str| number.replace("number", "(number + 1u) % p.scales");
+    vec![
+        row(sums, TailDropped, "at < p.row;", "at < p.row - 1u;"),
+        row(sums, ItemReadsAnother, of_sums, &of_sums.replace("row *", "min(row, 5u) *")),
+        rounded(sums, of_sums),
+        stale(sums, "output[index]", "total"),
+        row(statistics, TailDropped, "part < p.splits;", "part < p.splits - 1u;"),
+        row(statistics, ItemReadsAnother, of_squares, &of_squares.replace("row *", "min(row, 5u) *")),
+        rounded(statistics, of_squares),
+        stale(statistics, "output[2u * row]", "mean_of(row)"),
+        row(normalize, TailDropped, "place < p.segment", "place < p.segment - 1u"),
+        row(normalize, ItemReadsAnother, of_rows, &of_rows.replace("start", "min(start, 5u * p.segment)")),
+        row(normalize, TapShifted, "per_scale[number]", &channel("per_scale[number]")),
+        row(normalize, BiasOfAnotherChannel, "p.scales + number", &channel("p.scales + number")),
+        row(normalize, LeakyReluForRelu, RELU[0], RELU[1]),
+        row(normalize, EluForCelu, CELU[0], CELU[1]),
+        rounded(normalize, of_rows),
+        stale(normalize, "output[start + place]", "activated((x - mean) * inverse * scale + bias)"),
     ]
 }
 

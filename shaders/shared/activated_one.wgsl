@@ -1,0 +1,3 @@
+fn activated(x: Numbers) -> Numbers {
+    return activate(x, p.activation_a, p.activation_b);
+}
