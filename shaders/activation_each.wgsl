@@ -1,5 +1,5 @@
 // activation_each: an activation that stands alone. One invocation computes one element, or four that lie side by side.
-// Expects: activate, Element, of_each.
+// Expects: activate, Element, loaded, stored, activated.
 
 struct Params { count: u32, activation_a: f32, activation_b: f32 }
 
@@ -11,10 +11,6 @@ struct Params { count: u32, activation_a: f32, activation_b: f32 }
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = invocation_index(id, groups);
     if (index < p.count) {
-        output[index] = of_each(input[index]);
+        output[index] = stored(activated(loaded(input[index])));
     }
-}
-
-fn of_one(x: f32) -> f32 {
-    return activate(x, p.activation_a, p.activation_b);
 }

@@ -1,5 +1,6 @@
 // channel_affine: activate(factor[c] x + offset[c]). One invocation computes one element of NC..., or four that lie side by
-// side there or as channels. Expects: activate, Element, of_each.
+// side there or as channels. Expects: activate, Element, loaded, stored,
+// activated.
 
 struct Params { channels: u32, inner: u32, count: u32, activation_a: f32, activation_b: f32 }
 
@@ -16,9 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let c = index / p.inner % p.channels;
-    output[index] = of_each(input[index], per_channel[c], per_channel[p.channels + c]);
-}
-
-fn of_one(x: f32, factor: f32, offset: f32) -> f32 {
-    return activate(x * factor + offset, p.activation_a, p.activation_b);
+    let factor = loaded(per_channel[c]);
+    let offset = loaded(per_channel[p.channels + c]);
+    output[index] = stored(activated(loaded(input[index]) * factor + offset));
 }

@@ -1,6 +1,7 @@
 //! An activation that stands alone, and the kernel of every function of one element.
 
 use super::activation::{Activation, activation_parts};
+use super::strided::{FOUR_NUMBERS, NUMBER};
 use super::{Inputs, OpResult, Operator, Restricted, real_type, required};
 use crate::kernels::{Kernel, Part};
 use crate::plan::Lowering;
@@ -26,9 +27,9 @@ uniform! {
     pub struct ActivateParams { count: u32, activation_a: f32, activation_b: f32 }
 }
 
-/// What an invocation computes.
-const NUMBER: Part = part!("shared", "each_number");
-const FOUR_NUMBERS: Part = part!("shared", "each_four");
+/// What an invocation loads, applies an activation to, and stores: a number, or four that lie side by side.
+pub(super) const ONE: [Part; 2] = [NUMBER, part!("shared", "activated_one")];
+pub(super) const FOUR: [Part; 2] = [FOUR_NUMBERS, part!("shared", "activated_four")];
 
 /// One element an invocation, or four.
 pub static ACTIVATION_EACH: Kernel = Kernel {
@@ -40,7 +41,7 @@ pub static ACTIVATION_EACH: Kernel = Kernel {
         let functions = super::unary::UNARY_FUNCTIONS.map(|function| vec![function.part()]);
         let functions =
             [activation_parts(), functions.to_vec(), super::cast::PARTS.map(|part| vec![part]).to_vec()].concat();
-        either_behind(&functions, [&[NUMBER], &[FOUR_NUMBERS]])
+        either_behind(&functions, [&ONE, &FOUR])
     },
 };
 
@@ -58,9 +59,9 @@ pub(super) fn lower_each(node: &mut Lowering<'_>, parts: Vec<Part>, [a, b]: [f32
     let layout = if by_four { Layout::ByFour } else { Layout::Plain };
     let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
     let count = node.count(output);
-    let (element, count) = if count.is_multiple_of(4) { (FOUR_NUMBERS, count / 4) } else { (NUMBER, count) };
+    let (element, count) = if count.is_multiple_of(4) { (FOUR, count / 4) } else { (ONE, count) };
     let params = ActivateParams { count, activation_a: a, activation_b: b };
-    node.dispatch(&ACTIVATION_EACH, [parts, vec![element]].concat(), count, params, output, &[input])
+    node.dispatch(&ACTIVATION_EACH, [parts, element.to_vec()].concat(), count, params, output, &[input])
 }
 
 impl Operator for Activate {

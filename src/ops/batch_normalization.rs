@@ -1,16 +1,16 @@
 //! Batch normalization with the statistics of training: an affine map of each channel.
 
-use super::activate::either_behind;
+use super::activate::{FOUR, ONE, either_behind};
 use super::activation::activation_parts;
 use super::finish::{Channel, Finish};
 use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
-use crate::kernels::{Kernel, Part};
+use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major};
-use crate::{part, uniform};
+use crate::uniform;
 use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -84,17 +84,13 @@ uniform! {
     pub struct AffineParams { channels: u32, inner: u32, count: u32, activation_a: f32, activation_b: f32 }
 }
 
-/// What an invocation computes.
-const NUMBER: Part = part!("shared", "affine_number");
-const FOUR_NUMBERS: Part = part!("shared", "affine_four");
-
 /// One element an invocation, or four.
 pub static CHANNEL_AFFINE: Kernel = Kernel {
     name: "channel_affine",
     source: include_str!("../../shaders/channel_affine.wgsl"),
     includes: &[],
     params: AffineParams::FIELDS,
-    combinations: || either_behind(&activation_parts(), [&[NUMBER], &[FOUR_NUMBERS]]),
+    combinations: || either_behind(&activation_parts(), [&ONE, &FOUR]),
 };
 
 impl Operator for BatchNormalization {
@@ -180,8 +176,8 @@ impl Operator for BatchNormalization {
         let [activation_a, activation_b] = self.activation.parameters();
         let count = node.count(output) / width as u32;
         let params = AffineParams { channels, inner: (inner / shared) as u32, count, activation_a, activation_b };
-        let element = if width == 1 { NUMBER } else { FOUR_NUMBERS };
-        let parts = [self.activation.parts(), vec![element]].concat();
+        let element = if width == 1 { ONE } else { FOUR };
+        let parts = [self.activation.parts(), element.to_vec()].concat();
         node.dispatch(&CHANNEL_AFFINE, parts, count, params, output, &[input, packed])
     }
 

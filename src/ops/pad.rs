@@ -1,10 +1,12 @@
 //! Elements added around a tensor, or cut off it.
 
-use super::strided::{row_major_strides, vectors};
+use super::activate::either_behind;
+use super::strided::{FOUR_NUMBERS, MAX_RANK, NUMBER, row_major_strides, vectors};
 use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::kernels::{Kernel, Part};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::{part, uniform};
 use ndarray::{ArrayD, IxDyn};
@@ -126,18 +128,20 @@ uniform! {
     /// Parameters of `pad_each`.
     pub struct PadParams {
         shape: [[u32; 4]; 2], in_shape: [[i32; 4]; 2], in_strides: [[u32; 4]; 2], begin: [[i32; 4]; 2],
-        value: f32, count: u32,
+        value: f32, first: u32, count: u32,
     }
 }
 
-/// One element an invocation.
+/// One element an invocation, or four channels of it.
 pub static PAD_EACH: Kernel = Kernel {
     name: "pad_each",
     source: include_str!("../../shaders/pad_each.wgsl"),
     includes: &[],
     params: PadParams::FIELDS,
     combinations: || {
-        [PadMode::Constant(0.0), PadMode::Edge, PadMode::Reflect, PadMode::Wrap].map(|mode| vec![mode.part()]).to_vec()
+        let modes =
+            [PadMode::Constant(0.0), PadMode::Edge, PadMode::Reflect, PadMode::Wrap].map(|mode| vec![mode.part()]);
+        either_behind(&modes, [&[NUMBER], &[FOUR_NUMBERS]])
     },
 };
 
@@ -194,19 +198,70 @@ impl Operator for Pad {
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let types = node.input_types();
         let in_shape = &real_type(&types, 0)?.shape;
-        if in_shape.len() > super::strided::MAX_RANK {
+        if in_shape.len() > MAX_RANK {
             return unsupported(format!("a tensor of rank {}", in_shape.len()));
         }
-        let (input, output) = (node.input(0)?, node.output(0)?);
-        let params = PadParams {
-            shape: vectors(node.output_type(0).shape.iter().map(|&size| size as u32), 1),
-            in_shape: vectors(in_shape.iter().map(|&size| size as i32), 1),
-            in_strides: vectors(row_major_strides(in_shape).iter().map(|&stride| stride as u32), 0),
-            begin: vectors(self.begin.iter().map(|&begin| begin as i32), 0),
-            value: if let PadMode::Constant(value) = self.mode { value } else { 0.0 },
-            count: node.count(output),
+        let value = if let PadMode::Constant(value) = self.mode { value } else { 0.0 };
+        let layout = self.layout(node, in_shape, value);
+        let fours = layout == Layout::ByFour;
+        let sizes = |shape: &[usize]| match (fours, shape) {
+            (true, &[n, c, h, w]) => vec![n, c.div_ceil(CHANNELS), h, w],
+            _ => shape.to_vec(),
         };
-        node.dispatch(&PAD_EACH, vec![self.mode.part()], params.count, params, output, &[input])
+        let axes = Axes::merged(&sizes(&node.output_type(0).shape), &sizes(in_shape), &self.begin);
+        let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
+        let (lies, width) = if fours { (FOUR_NUMBERS, CHANNELS) } else { (NUMBER, 1) };
+        let params = PadParams {
+            shape: vectors(axes.shape.iter().map(|&size| size as u32), 1),
+            in_shape: vectors(axes.in_shape.iter().map(|&size| size as i32), 1),
+            in_strides: vectors(row_major_strides(&axes.in_shape).iter().map(|&stride| stride as u32), 0),
+            begin: vectors(axes.begin.iter().map(|&begin| begin as i32), 0),
+            value,
+            first: (MAX_RANK - axes.shape.len().max(1)) as u32,
+            count: node.count(output) / width as u32,
+        };
+        node.dispatch(&PAD_EACH, vec![self.mode.part(), lies], params.count, params, output, &[input])
+    }
+}
+
+impl Pad {
+    /// An image stays by four channels where no channel is added or cut, and what lies behind the last one stays zero.
+    fn layout(&self, node: &Lowering<'_>, in_shape: &[usize], value: f32) -> Layout {
+        let [0, channels, ..] = [self.begin.get(1), self.end.get(1)].map(|amount| amount.copied().unwrap_or(1)) else {
+            return Layout::Plain;
+        };
+        let whole = in_shape.get(1).is_some_and(|channels| channels.is_multiple_of(CHANNELS)) || value == 0.0;
+        if channels == 0 && whole && node.lies_by_four(0) { Layout::ByFour } else { Layout::Plain }
+    }
+}
+
+/// Dimensions with what is added before each; neighbours that nothing is added to are one.
+struct Axes {
+    shape: Vec<usize>,
+    in_shape: Vec<usize>,
+    begin: Vec<isize>,
+}
+
+impl Axes {
+    fn merged(shape: &[usize], in_shape: &[usize], begin: &[isize]) -> Self {
+        let mut axes = Axes { shape: Vec::new(), in_shape: Vec::new(), begin: Vec::new() };
+        let mut merges = false;
+        for ((&size, &in_size), &begin) in shape.iter().zip(in_shape).zip(begin) {
+            let plain = size == in_size && begin == 0;
+            match (axes.shape.last_mut(), axes.in_shape.last_mut()) {
+                (Some(last), Some(in_last)) if plain && merges => {
+                    *last *= size;
+                    *in_last *= size;
+                }
+                _ => {
+                    axes.shape.push(size);
+                    axes.in_shape.push(in_size);
+                    axes.begin.push(begin);
+                }
+            }
+            merges = plain;
+        }
+        axes
     }
 }
 

@@ -4,6 +4,7 @@ use super::strided::{Walk, copy, row_major_strides};
 use super::{Cut, Inputs, OpResult, Operator, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
+use crate::plan::layout::{CHANNELS, Layout};
 use crate::tensor::{Real, Tensor, TensorType, each_kind};
 
 /// What is taken of one dimension: `count` elements from `start` on, `step` apart.
@@ -161,13 +162,33 @@ impl Operator for Slice {
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let own = row_major_strides(&required(&node.input_types(), 0)?.shape);
-        let offset = self.ranges.iter().zip(&own).map(|(range, &stride)| range.start * stride as usize).sum();
-        let strides: Vec<isize> = self.ranges.iter().zip(&own).map(|(range, &stride)| range.step * stride).collect();
-        let shape = node.output_type(0).shape.clone();
-        let from = Walk { view: node.input(0)?, offset, strides: &strides };
-        let to = Walk { view: node.output(0)?, offset: 0, strides: &row_major_strides(&shape) };
+        let by_four = if node.lies_by_four(0) { self.by_four(&required(&node.input_types(), 0)?.shape) } else { None };
+        let (layout, ranges) = match &by_four {
+            Some(ranges) => (Layout::ByFour, ranges),
+            None => (Layout::Plain, &self.ranges),
+        };
+        let own = row_major_strides(&layout.shape(&required(&node.input_types(), 0)?.shape));
+        let offset = ranges.iter().zip(&own).map(|(range, &stride)| range.start * stride as usize).sum();
+        let strides: Vec<isize> = ranges.iter().zip(&own).map(|(range, &stride)| range.step * stride).collect();
+        let shape = layout.shape(&node.output_type(0).shape);
+        let from = Walk { view: node.input_as(0, layout)?, offset, strides: &strides };
+        let to = Walk { view: node.output_as(0, layout)?, offset: 0, strides: &row_major_strides(&shape) };
         copy(node, &shape, from, to)
+    }
+}
+
+impl Slice {
+    /// The ranges of an image by four channels, where those are whole fours: what lies behind the last channel must stay zero.
+    fn by_four(&self, shape: &[usize]) -> Option<Vec<Range>> {
+        let [items, channels, rows, columns] = &self.ranges[..] else { return None };
+        let to_the_end = channels.start + channels.count == shape[1];
+        let whole = channels.start.is_multiple_of(CHANNELS) && (channels.count.is_multiple_of(CHANNELS) || to_the_end);
+        if !whole || channels.step != 1 || channels.count == 0 {
+            return None;
+        }
+        let fours = Range { start: channels.start / CHANNELS, step: 1, count: channels.count.div_ceil(CHANNELS) };
+        let own = Range { start: 0, step: 1, count: CHANNELS };
+        Some(vec![*items, fours, *rows, *columns, own])
     }
 }
 

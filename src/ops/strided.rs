@@ -152,9 +152,9 @@ pub static COPY_STRIDED: Kernel = Kernel {
     combinations: || vec![vec![NUMBER], vec![FOUR_NUMBERS]],
 };
 
-/// What is copied at a time.
-const NUMBER: Part = part!("shared", "element_number");
-const FOUR_NUMBERS: Part = part!("shared", "element_four");
+/// What an invocation loads and stores: a number, or four that lie side by side.
+pub(super) const NUMBER: Part = part!("shared", "numbers_one");
+pub(super) const FOUR_NUMBERS: Part = part!("shared", "numbers_four");
 
 /// A walk over a buffer: where it starts and how far each dimension's step is, in elements.
 pub struct Walk<'a> {

@@ -215,6 +215,7 @@ fn limits(kernel: &'static str, seed: Seed) -> Limits {
         "winograd_tiles" | "winograd_results" => Some("conv_winograd"),
         "conv_depthwise" if seed == ItemReadsAnother => Some("conv_depthwise any_row"),
         "conv_depthwise" | "conv_transpose_phases" | "pool_by_four" | "channels_by_four" | "channels_apart" => None,
+        _ if kernel.starts_with("pad_each") => None,
         "conv_gemm" if in_place(kernel).contains(&seed) => Some("conv_gemm 32x32 pooled"),
         "conv_gemm" => Some("conv_gemm 32x32"),
         "conv_join" => Some("conv_gemm 32x32 split 2"),

@@ -4,8 +4,9 @@
 
 use super::{Normalize, slot};
 use crate::kernels::{Kernel, Part, WORKGROUP};
-use crate::ops::activate::either_behind;
+use crate::ops::activate::{FOUR, ONE, either_behind};
 use crate::ops::activation::activation_parts;
+use crate::ops::strided::{FOUR_NUMBERS, NUMBER};
 use crate::ops::{OpResult, real_type, unsupported};
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
@@ -27,9 +28,9 @@ uniform! {
 
 /// What lies in a row: numbers, fours of its own, or one of each of four rows side by side.
 const ROWS: [[Part; 2]; 3] = [
-    [part!("shared", "numbers_one"), part!("shared", "row_alone")],
-    [part!("shared", "numbers_four"), part!("shared", "row_of_fours")],
-    [part!("shared", "numbers_four"), part!("shared", "row_alone")],
+    [NUMBER, part!("shared", "row_alone")],
+    [FOUR_NUMBERS, part!("shared", "row_of_fours")],
+    [FOUR_NUMBERS, part!("shared", "row_alone")],
 ];
 
 const MEAN: Part = part!("shared", "row_mean");
@@ -62,8 +63,6 @@ pub static ROW_STATISTICS: Kernel = Kernel {
     combinations: || ROWS.map(|rows| rows.to_vec()).to_vec(),
 };
 
-const ONE: [Part; 2] = [part!("shared", "numbers_one"), part!("shared", "activated_one")];
-const FOUR: [Part; 2] = [part!("shared", "numbers_four"), part!("shared", "activated_four")];
 const OF_SEGMENT: Part = part!("shared", "scale_of_segment");
 const OF_PLACE: Part = part!("shared", "scale_of_place");
 

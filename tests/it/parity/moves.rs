@@ -4,10 +4,13 @@ use super::Limited;
 use crate::build::Build;
 use crate::shapes::{POOL_KINDS, pools};
 use reluctor::ops::activation::ACTIVATIONS;
+use reluctor::ops::epilogue::Epilogue;
 use reluctor::ops::resample::{Coordinates, Interpolation, Rounding};
 use reluctor::ops::slice::Range;
+use reluctor::ops::window::Window;
 use reluctor::ops::{
-    Activation, Concat, Expand, MatMul, Pad, PadMode, Reduce, ReduceKind, Resample, Reshape, Slice, Softmax, Transpose,
+    Activation, Concat, Conv, Expand, MatMul, Pad, PadMode, Reduce, ReduceKind, Resample, Reshape, Slice, Softmax,
+    Transpose,
 };
 use reluctor::plan::Limits;
 
@@ -164,5 +167,35 @@ pub fn moved(mut build: Build) -> Build {
         let cut = Pad { mode, begin: vec![-1, 0, 2, -3], end: vec![0, -1, -4, 2] };
         build.node(&format!("{mode:?}, cut"), cut, &[Some(x)]);
     }
+    by_four(&mut build);
     build
+}
+
+/// Crops and paddings of images that lie by four channels, and of some that cannot stay so.
+fn by_four(build: &mut Build) {
+    for channels in [8, 6] {
+        let (x, filters) = (build.input(&[2, channels, 7, 5]), build.constant(&[channels, 1, 1, 1]));
+        let depthwise = Conv { window: Window::pointwise(), groups: channels, epilogue: Epilogue::default() };
+        let x = build.node(&format!("{channels} by four"), depthwise, &[Some(x), Some(filters)]);
+        let all = |count| Range { start: 0, step: 1, count };
+        let crop = [Range { start: 2, step: 1, count: 4 }, Range { start: 4, step: -2, count: 3 }];
+        let of_channels = [
+            ("all", all(channels)),
+            ("the last", Range { start: 4, step: 1, count: channels - 4 }),
+            ("the first", all(4)),
+            ("three", all(3)),
+            ("from the second on", Range { start: 1, step: 1, count: 4 }),
+            ("every second", Range { start: 0, step: 2, count: channels / 2 }),
+        ];
+        for (name, range) in of_channels {
+            let ranges = vec![Range { start: 1, step: 1, count: 1 }, range, crop[0], crop[1]];
+            build.node(&format!("crop of {channels}, {name}"), Slice { ranges }, &[Some(x)]);
+        }
+        for mode in [PadMode::Constant(1.5), PadMode::Constant(0.0), PadMode::Edge, PadMode::Reflect, PadMode::Wrap] {
+            for (first, last) in [(0, 0), (1, 0), (0, 2)] {
+                let pad = Pad { mode, begin: vec![0, first, 2, -1], end: vec![1, last, 0, 3] };
+                build.node(&format!("{pad:?} around {channels}"), pad, &[Some(x)]);
+            }
+        }
+    }
 }

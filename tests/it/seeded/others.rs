@@ -3,6 +3,7 @@
 use super::*;
 use crate::parity::kinds::truths;
 use crate::parity::rows::normalize;
+use reluctor::graph::ValueId;
 
 const RELU: [&str; 2] = ["select(x, 0.0, x < 0.0)", "select(x, 0.01 * x, x < 0.0)"];
 const CELU: [&str; 2] = ["expm1(min(x, 0.0) / a)", "expm1(min(x, 0.0))"];
@@ -24,12 +25,12 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             let op = MatMul { transpose_a: false, transpose_b: false, alpha: 1.0, beta: 1.0, activation };
             (op.into(), vec![Some(build.constant(&factors)), Some(build.constant(&[9]))])
         }
-        "activation_each" | "activation_each each_four" => (Activate { activation }.into(), vec![]),
+        "activation_each" | "activation_each numbers_four" => (Activate { activation }.into(), vec![]),
         "binary_each" | "binary_each pairs_four" => {
             let op = Binary { function: BinaryFunction::Add, activation };
             (op.into(), vec![Some(build.constant(&[3, 1, 1]))])
         }
-        "channel_affine" | "channel_affine affine_four" => {
+        "channel_affine" | "channel_affine numbers_four" => {
             let statistics = [(); 3].map(|()| channels(&mut build));
             let variance = Some(build.positive(&[3]));
             (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
@@ -59,7 +60,10 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
         }
         "softmax_rows" => (Softmax { axes: 2..4 }.into(), vec![]),
         "copy_strided" => (Transpose { permutation: vec![0, 2, 3, 1] }.into(), vec![]),
-        "pad_each" => {
+        "pad_each" | "pad_each numbers_four" => {
+            if kernel.contains(' ') {
+                x = by_four(&mut build, &[3, 4, 4, 8]);
+            }
             (Pad { mode: PadMode::Constant(1.5), begin: vec![0, 0, 1, 2], end: vec![0, 0, 2, 1] }.into(), vec![])
         }
         "gather_axis" => {
@@ -105,18 +109,25 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
     build.done(&[y])
 }
 
+/// An image that lies by four channels: what a convolution of one tap a channel makes.
+fn by_four(build: &mut Build, shape: &[usize]) -> ValueId {
+    let (x, filters) = (build.input(shape), build.constant(&[shape[1], 1, 1, 1]));
+    let window = window([1, 1], [1, 1], [1, 1], [0; 4]);
+    build.node("by four", Conv { window, groups: shape[1], epilogue: Epilogue::default() }, &[Some(x), Some(filters)])
+}
+
 pub fn rows() -> Vec<Row> {
     [
-        by_four(),
+        of_images(),
         pool_window(),
         matmul(),
         matmul_tile(),
         activations("activation_each"),
-        activations("activation_each each_four"),
+        activations("activation_each numbers_four"),
         binary("binary_each"),
         binary("binary_each pairs_four"),
         affine("channel_affine"),
-        affine("channel_affine affine_four"),
+        affine("channel_affine numbers_four"),
         rows_of(),
         normalized(["row_sums", "row_statistics", "normalize_rows"], ""),
         normalized(
@@ -124,6 +135,8 @@ pub fn rows() -> Vec<Row> {
             "vec4<f32>",
         ),
         moves(),
+        pad("pad_each"),
+        pad("pad_each numbers_four"),
         places(),
     ]
     .into_iter()
@@ -131,7 +144,7 @@ pub fn rows() -> Vec<Row> {
     .collect()
 }
 
-fn by_four() -> Vec<Row> {
+fn of_images() -> Vec<Row> {
     let load = "from_memory(input[plane + u32(y) * p.out_w + u32(x)])";
     let plane = "index / pixels * p.out_h * p.out_w";
     let item = "let n = index / (p.pixels * blocks);";
@@ -236,27 +249,26 @@ fn half_used(kernel: &'static str, number: &str, used: &str) -> Row {
     row(kernel, HalfPrecision, used, &used.replacen(number, &rounded, 1))
 }
 
-/// Kernels that compute each element from one, which they use in this way, and store as this value.
-fn each(kernel: &'static str, tail: [&str; 2], used: &str, value: &str) -> Vec<Row> {
+/// Kernels that compute each element from one, and store this value.
+fn each(kernel: &'static str, tail: [&str; 2], value: &str) -> Vec<Row> {
     let item = "input[index - select(0u, p.count / 3u, index >= 2u * (p.count / 3u))]";
     vec![
         row(kernel, TailDropped, tail[0], tail[1]),
         row(kernel, LeakyReluForRelu, RELU[0], RELU[1]),
         row(kernel, EluForCelu, CELU[0], CELU[1]),
         row(kernel, ItemReadsAnother, "input[index]", item),
-        half_used(kernel, "x", used),
+        half_used(kernel, "x", "(x, p.activation_a"),
         stale_each(kernel, value),
     ]
 }
 
 fn activations(kernel: &'static str) -> Vec<Row> {
     let tail = ["if (index < p.count) {", "if (index < p.count - 1u) {"];
-    each(kernel, tail, "(x, p.activation_a", "of_each(input[index])")
+    each(kernel, tail, "stored(activated(loaded(input[index])))")
 }
 
 fn affine(kernel: &'static str) -> Vec<Row> {
-    let value = "of_each(input[index], per_channel[c], per_channel[p.channels + c])";
-    let mut rows = each(kernel, TAIL, "(x * factor", value);
+    let mut rows = each(kernel, TAIL, "stored(activated(loaded(input[index]) * factor + offset))");
     rows.push(row(kernel, TapShifted, "per_channel[c]", "per_channel[(c + 1u) % p.channels]"));
     let offset = "per_channel[p.channels + c]";
     rows.push(row(kernel, BiasOfAnotherChannel, offset, "per_channel[p.channels + (c + 1u) % p.channels]"));
@@ -376,6 +388,26 @@ fn rows_of() -> Vec<Row> {
     ]
 }
 
+/// Three items of three channels, or of four that lie side by side.
+fn pad(kernel: &'static str) -> Vec<Row> {
+    let load = "loaded(input[from_at])";
+    let (items, half) = match kernel {
+        "pad_each" => ("min(rest, 5u)", half(kernel, load)),
+        _ => {
+            let rounded = format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)");
+            ("min(rest, 1u)", row(kernel, HalfPrecision, load, &rounded))
+        }
+    };
+    let stale = "if (all(loaded(output[index]) == Numbers())) { output[index] = stored(value); }";
+    vec![
+        row(kernel, TailDropped, TAIL[0], TAIL[1]),
+        row(kernel, ItemReadsAnother, "source_along(p.first, rest)", &format!("source_along(p.first, {items})")),
+        row(kernel, WindowOffByOne, "i32(place) - p", "i32(place) + select(0, 1, axis == 7u) - p"),
+        half,
+        row(kernel, StaleResult, "output[index] = stored(value);", stale),
+    ]
+}
+
 fn moves() -> Vec<Row> {
     let outer = "index / (p.inner * p.out_size)";
     let of_another = format!("select({outer}, {outer} - 21u, {outer} >= 42u)");
@@ -390,17 +422,6 @@ fn moves() -> Vec<Row> {
         ),
         half("copy_strided", "input[from_at]"),
         stale("copy_strided", "output[to_at]", "input[from_at]"),
-        row("pad_each", TailDropped, TAIL[0], TAIL[1]),
-        // Right-aligned in eight dimensions, the batch is the fifth and the columns are the eighth.
-        row(
-            "pad_each",
-            ItemReadsAnother,
-            "source_index(place,",
-            "source_index(select(place, min(place, 1), axis == 5u),",
-        ),
-        row("pad_each", WindowOffByOne, "source_index(place,", "source_index(place + select(0, 1, axis == 8u),"),
-        half("pad_each", "input[from_at]"),
-        stale("pad_each", "output[index]", "value"),
         row("resample_axis", TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
         row("resample_axis", TailDropped, TAIL[0], TAIL[1]),
         row("resample_axis", ItemReadsAnother, outer, &of_another),

@@ -1,5 +1,0 @@
-alias Element = f32;
-
-fn of_each(x: Element) -> Element {
-    return of_one(x);
-}

@@ -1,1 +1,0 @@
-alias Element = f32;
