@@ -1,7 +1,8 @@
 // conv_stem: the first layer of a network, whose image has few channels and lies row-major. A subgroup of 8 invocations computes
 // strips of neighbouring pixels, one strip an invocation, for a block of 16 channels: a number that is loaded once serves all
 // taps of a row of the filter that it lies under, and weights are handed round by broadcast. No channel is padded.
-// Result by four channels; weights [block][ky][ic][kx][16 oc].
+// Result by four channels; weights [block][kx / TAPS][ky][ic][kx % TAPS][16 oc], with zeros behind
+// the last tap.
 // The inner tile must be unrolled, or the sums do not stay in registers, so `main` is written by src/ops/conv/stem/tile.rs.
 // Expects: main, and what conv_by_four expects.
 

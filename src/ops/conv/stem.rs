@@ -26,10 +26,18 @@ const LOAD: f64 = VEC4_LOAD / CHANNELS as f64;
 impl Tile {
     fn fits(&self, Problem { shape, epilogue, limits, .. }: &Problem<'_>) -> bool {
         let Window { kernel, stride, dilation, .. } = shape.window;
+        let whole = if self.walks { kernel[1] == self.taps } else { kernel[1] > 1 };
         let usual = parts::is_usual(&parts::by_four(&epilogue.activation, false));
-        [self.taps, self.stride, 1] == [kernel[1], stride[1], dilation[1]]
+        whole
+            && [self.stride, 1] == [stride[1], dilation[1]]
             && (usual || *self == FOR_ALL)
             && self.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
+            && limits.filters_per_binding(self.terms(shape) + 2) >= shape.out_c.next_multiple_of(OWN_CHANNELS)
+    }
+
+    /// Weights of an output channel, with the zeros behind the last tap.
+    fn terms(&self, shape: &ConvShape) -> usize {
+        shape.in_c * shape.window.kernel[0] * self.steps(shape) * self.taps
     }
 
     /// Invocations that cover so many rows and columns of pixels, or, where they walk down, of windows; and the rows that each
@@ -51,13 +59,20 @@ impl Tile {
         let stored = (shape.batch * shape.out[0] * shape.out[1]) as f64;
         let loads = self.columns() + (self.taps * OWN_CHANNELS).div_ceil(LANES);
         let products = self.taps * self.pixels() * OWN_CHANNELS;
-        padding * computed as f64 / stored * (1.0 + LOAD * loads as f64 / products as f64)
+        let in_vain = (self.steps(shape) * self.taps) as f64 / shape.window.kernel[1] as f64;
+        padding * in_vain * computed as f64 / stored * (1.0 + LOAD * loads as f64 / products as f64)
+    }
+
+    /// Steps in which a row of the filter is taken.
+    fn steps(&self, shape: &ConvShape) -> usize {
+        shape.window.kernel[1].div_ceil(self.taps)
     }
 
     /// Loop iterations of one invocation.
     fn loop_iterations(&self, shape: &ConvShape) -> u64 {
         let rows = if self.walks { 2 * MOST_ROWS + 1 } else { 1 };
-        (rows * (1 + shape.window.kernel[0] * (1 + shape.in_c) + OWN_CHANNELS / CHANNELS)) as u64
+        let step = 1 + shape.window.kernel[0] * (1 + shape.in_c);
+        (rows * (1 + self.steps(shape) * step + OWN_CHANNELS / CHANNELS)) as u64
     }
 }
 
@@ -92,9 +107,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
     if problem.residual {
         return Err("a residual is added".to_string());
     }
-    if limits.filters_per_binding(shape.terms() + 2) < shape.out_c.next_multiple_of(OWN_CHANNELS) {
-        return Err("the filters exceed a binding".to_string());
-    }
     let candidate = |tile: Tile, pooling: Pooling, covered: [usize; 2], behind: f64| {
         let name = format!("{} {}", CONV_STEM.name, tile.part().name);
         let name = if tile.walks { name } else { pooling.named(name) };
@@ -126,9 +138,9 @@ fn lower(
 ) -> OpResult<()> {
     by_four::with_pool(node, shape, epilogue, Layout::Plain, pooling, |node, bound| {
         let folded = node.folded(&row_major_slice(node.constant(slot::WEIGHT)?.as_real()?), epilogue)?;
-        let packed = pack(node, shape, &folded)?;
+        let packed = pack(node, shape, &folded, tile)?;
         let padded = shape.out_c.next_multiple_of(OWN_CHANNELS);
-        let params = bound.params(shape, epilogue, 0..shape.out_c, shape.terms() * padded, padded);
+        let params = bound.params(shape, epilogue, 0..shape.out_c, tile.terms(shape) * padded, padded);
         let store = match pooling {
             _ if tile.walks => WINDOWS_DOWN,
             Pooling::InPlace => parts::STRIPS_POOLED,
@@ -141,17 +153,18 @@ fn lower(
     })
 }
 
-/// Filters in the order in which tiles read them, `[block][ky][ic][kx][16 oc]`, then biases and slopes; zeros behind the last
-/// channel.
-fn pack(node: &mut Lowering<'_>, shape: &ConvShape, folded: &Folded) -> OpResult<View> {
+/// Filters in the order in which a tile reads them, `[block][kx / taps][ky][ic][kx % taps][16 oc]`, then biases and slopes; zeros
+/// behind the last tap and the last channel.
+fn pack(node: &mut Lowering<'_>, shape: &ConvShape, folded: &Folded, tile: Tile) -> OpResult<View> {
     let [k_h, k_w] = shape.window.kernel;
     let mut packed = Vec::new();
-    for block in (0..shape.out_c).step_by(OWN_CHANNELS) {
+    for (block, step) in grid(shape.out_c.div_ceil(OWN_CHANNELS), tile.steps(shape)) {
         for (ky, ic) in grid(k_h, shape.in_c) {
-            for (kx, oc) in grid(k_w, OWN_CHANNELS) {
-                let oc = block + oc;
+            for (tap, oc) in grid(tile.taps, OWN_CHANNELS) {
+                let (kx, oc) = (step * tile.taps + tap, block * OWN_CHANNELS + oc);
+                let within = kx < k_w && oc < shape.out_c;
                 let at = ((oc * shape.in_c + ic) * k_h + ky) * k_w + kx;
-                packed.push(if oc < shape.out_c { folded.weights[at] } else { 0.0 });
+                packed.push(if within { folded.weights[at] } else { 0.0 });
             }
         }
     }

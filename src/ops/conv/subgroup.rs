@@ -19,12 +19,12 @@ pub const LANES: usize = 8;
 /// What an invocation computes at a time: the inner loops that are unrolled by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
-    /// Neighbouring taps of a row of the filter whose inputs are loaded once, for a stride of 1; 1 for filters and strides of
-    /// any size.
+    /// Neighbouring taps of a row of the filter whose inputs are loaded once, for a stride of 1: a row is taken in steps of
+    /// so many, with zeros behind its last tap. 1 for strides of any size.
     pub taps: usize,
     /// Neighbouring pixels of a row of the output.
     pub pixels: usize,
-    /// Output channels; a multiple of [`LANES`].
+    /// Output channels; a multiple of four.
     pub channels: usize,
 }
 
@@ -34,32 +34,59 @@ const fn tile(taps: usize, pixels: usize, channels: usize) -> Tile {
 
 /// Every tile, the most wanted first. Wider ones run faster and compile longer: a tile of 7 pixels, 16 channels and 3 taps
 /// has 1,344 multiply-adds a step, which takes lavapipe some tenths of a second. Three taps at a stride of 2 share few
-/// inputs, and gained nothing that was worth another pipeline.
-pub static TILES: [Tile; 5] = [tile(3, 7, 16), tile(3, 8, 16), tile(1, 4, 32), tile(1, 7, 16), tile(1, 4, 8)];
+/// inputs, and gained nothing that was worth another pipeline. Four channels are for results of one to four: pictures, masks.
+pub static TILES: [Tile; 6] =
+    [tile(3, 7, 16), tile(3, 8, 16), tile(1, 4, 32), tile(1, 7, 16), tile(1, 4, 8), tile(3, 8, 4)];
 
 impl Tile {
     /// Whether its strips fit the convolution, its loops and weights the device.
     pub fn fits(&self, shape: &ConvShape, limits: &Limits) -> bool {
         let window = &shape.window;
-        let row = self.taps == 1 || (self.taps == window.kernel[1] && window.stride[1] == 1 && window.dilation[1] == 1);
+        let whole = if self.takes_steps() { window.kernel[1] > 1 } else { window.kernel[1] == self.taps };
+        let neighbours = whole && window.stride[1] == 1 && window.dilation[1] == 1;
         let groups = shape.groups == 1
             || (shape.in_c / shape.groups).is_multiple_of(4)
                 && (shape.out_c / shape.groups).is_multiple_of(self.channels);
-        row && groups
+        (self.taps == 1 || neighbours)
+            && groups
             && self.loop_iterations(shape) <= u64::from(limits.max_loop_iterations)
-            && limits.filters_per_binding(by_four::padded_row(shape)) >= self.channels
+            && limits.filters_per_binding(self.padded_row(shape)) >= self.channels
+    }
+
+    /// Whether a row of the filter may be longer than its taps. Wider tiles gain nothing by that: 64 channels of 5x5 at 56x56
+    /// took lavapipe 13.3 ms in three taps a step, and 11.6 in one.
+    fn takes_steps(&self) -> bool {
+        self.taps == 1 || self.channels < LANES
+    }
+
+    /// Steps in which a row of the filter is taken.
+    fn steps(&self, shape: &ConvShape) -> usize {
+        shape.window.kernel[1].div_ceil(self.taps)
+    }
+
+    /// Numbers that are packed for an output channel.
+    fn padded_row(&self, shape: &ConvShape) -> usize {
+        let mut padded = *shape;
+        padded.window.kernel[1] = self.steps(shape) * self.packed_taps();
+        by_four::padded_row(&padded)
+    }
+
+    /// Taps of a step as they are packed: so many that each invocation of a subgroup loads as many weights.
+    fn packed_taps(&self) -> usize {
+        (self.taps * self.channels).next_multiple_of(LANES) / self.channels
     }
 
     /// What a product of the unpooled result costs with its share of the loads and of the arithmetic that is not stored, in
     /// units of a multiply-add.
     pub fn cost(&self, shape: &ConvShape) -> f64 {
-        let loads = self.columns() + self.taps * self.channels / LANES;
+        let loads = self.columns() + self.packed_taps() * self.channels / LANES;
         let products = 4 * self.taps * self.pixels * self.channels;
+        let in_vain = (self.steps(shape) * self.taps) as f64 / shape.window.kernel[1] as f64;
         let computed =
             self.strips(shape).next_multiple_of(LANES) * self.pixels * shape.out_c.next_multiple_of(self.channels);
         let stored = shape.batch * shape.out[0] * shape.out[1] * shape.out_c;
         let padding = computed as f64 / stored.max(1) as f64;
-        padding * (1.0 + VEC4_LOAD * loads as f64 / products as f64)
+        padding * in_vain * (1.0 + VEC4_LOAD * loads as f64 / products as f64)
     }
 
     /// Strips of 8 pixels must win by 8 %: where a network takes strips of 7 only, there are fewer pipelines to compile. Those
@@ -97,9 +124,8 @@ impl Tile {
 
     /// Loop iterations of one invocation.
     pub fn loop_iterations(&self, shape: &ConvShape) -> u64 {
-        let [k_h, k_w] = shape.window.kernel.map(|size| size as u64);
-        let blocks = (shape.in_c / shape.groups).div_ceil(4) as u64;
-        k_h * (1 + k_w.div_ceil(self.taps as u64) * (1 + blocks)) + 2 + self.channels as u64 / 4
+        let blocks = (shape.in_c / shape.groups).div_ceil(4);
+        (shape.window.kernel[0] * (1 + self.steps(shape) * (1 + blocks)) + 2 + self.channels / 4) as u64
     }
 
     /// Workgroups that cover so many output channels.
@@ -169,7 +195,7 @@ pub(super) fn convolve(
     let bound = any.as_ref().unwrap_or(bound);
     let strips = if in_place { parts::STRIPS_POOLED } else { parts::STRIPS_EACH };
     let parts = [&bound.parts[..], &[strips, tile.part()]].concat();
-    let most = node.limits().filters_per_dispatch(by_four::padded_row(shape), shape.pixels());
+    let most = node.limits().filters_per_dispatch(tile.padded_row(shape), shape.pixels());
     let most = (most / tile.channels * tile.channels).max(tile.channels);
     for first in (0..shape.out_c).step_by(most) {
         let channels = first..(first + most).min(shape.out_c);
@@ -211,11 +237,11 @@ pub(super) fn packed_weights(shape: &ConvShape, filters: &[f32], channels: Range
     let blocks: Vec<usize> = channels.clone().step_by(tile.channels).collect();
     by_four::packed_blocks(&blocks, |&block, packed| {
         for (ky, step) in grid(k_h, k_w.div_ceil(tile.taps)) {
-            for (ic, tap) in grid(in_c.div_ceil(CHANNELS), tile.taps) {
+            for (ic, tap) in grid(in_c.div_ceil(CHANNELS), tile.packed_taps()) {
                 let kx = step * tile.taps + tap;
                 for (oc, i) in grid(tile.channels, CHANNELS) {
                     let (oc, ic) = (block + oc, ic * CHANNELS + i);
-                    let within = oc < channels.end && ic < in_c;
+                    let within = oc < channels.end && ic < in_c && tap < tile.taps && kx < k_w;
                     packed.push(if within { filters[((oc * in_c + ic) * k_h + ky) * k_w + kx] } else { 0.0 });
                 }
             }
@@ -237,7 +263,7 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
 /// `main`, with one variable for each sum: `sum_<pixel>_<channel>`.
 fn text(tile: &Tile) -> String {
     let Tile { taps, pixels, channels } = *tile;
-    let columns = tile.columns();
+    let (columns, loaded) = (tile.columns(), tile.packed_taps() * channels);
     let mut wgsl = Text::default();
     wgsl.line(format_args!(
         "// {pixels} pixels of a row, {channels} channels, {taps} tap(s) a step.
@@ -254,8 +280,10 @@ fn main(
     let plane = p.in_h * p.in_w;
     let in_blocks = (p.in_c_per_group + 3u) / 4u;
     let first = first_plane(at.n, p.first_c + block * {channels}u);
-    var weight_at = block * p.k_h * p.k_w * in_blocks * {channels}u + lane;",
-        last = channels - 1
+    let steps = (p.k_w + {left}u) / {taps}u;
+    var weight_at = block * p.k_h * steps * in_blocks * {loaded}u + lane;",
+        last = channels - 1,
+        left = taps - 1,
     ));
     for (pixel, channel) in grid(pixels, channels) {
         wgsl.line(format_args!("    var sum_{pixel}_{channel} = 0.0;"));
@@ -269,7 +297,7 @@ fn main(
     for column in 0..columns {
         let ix = match taps {
             1 => format!("input_column(at.ox + {column}u, kx)"),
-            _ => format!("i32(at.ox + {column}u) - p.pad_left"),
+            _ => format!("i32(at.ox + {column}u + kx) - p.pad_left"),
         };
         wgsl.line(format_args!(
             "            let ix_{column} = {ix};
@@ -284,7 +312,7 @@ fn main(
         ));
     }
     multiply_add(&mut wgsl, tile);
-    wgsl.line(format_args!("                weight_at += {}u;\n            }}\n        }}\n    }}", taps * channels));
+    wgsl.line(format_args!("                weight_at += {loaded}u;\n            }}\n        }}\n    }}"));
     let fours = channels / CHANNELS;
     store_strip(&mut wgsl, pixels, fours, &format!("p.first_c / 4u + block * {fours}u"));
     wgsl.line(format_args!("}}"));
@@ -294,20 +322,20 @@ fn main(
 /// Loads weights and adds what they and the inputs `in_<column>` make to the sums.
 pub(super) fn multiply_add(wgsl: &mut Text, tile: &Tile) {
     let Tile { taps, pixels, channels } = *tile;
-    let eights = channels / LANES;
-    for (tap, eight) in grid(taps, eights) {
-        let ahead = tap * channels + eight * LANES;
+    for part in 0..tile.packed_taps() * channels / LANES {
         wgsl.line(format_args!(
-            "                let weights_{tap}_{eight} = from_memory(weights[weight_at + {ahead}u]);"
+            "                let weights_{part} = from_memory(weights[weight_at + {}u]);",
+            part * LANES
         ));
     }
     // All products of one channel before the next: its sums stay in registers, inputs come from the first cache.
     for channel in 0..channels {
         for (tap, component) in (0..taps).flat_map(|tap| "xyzw".chars().map(move |component| (tap, component))) {
-            let (eight, lane) = (channel / LANES, channel % LANES);
+            let at = tap * channels + channel;
+            let (part, lane) = (at / LANES, at % LANES);
             let weight = format!("w_{channel}_{tap}_{component}");
             wgsl.line(format_args!(
-                "                let {weight} = subgroupBroadcast(weights_{tap}_{eight}.{component}, {lane}u);"
+                "                let {weight} = subgroupBroadcast(weights_{part}.{component}, {lane}u);"
             ));
             for pixel in 0..pixels {
                 let column = pixel + tap;

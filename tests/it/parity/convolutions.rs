@@ -100,7 +100,7 @@ fn depthwise() -> Vec<ConvShape> {
     vec![square(3, 1), square(3, 2), square(5, 1), square(5, 2), square(7, 1), any]
 }
 
-/// A shape for each tile of `conv_subgroup`, which fits it better than the others; the last one fits the smallest.
+/// A shape for each tile of `conv_subgroup`, which fits it better than the others.
 fn strips() -> Vec<ConvShape> {
     let three = |stride| window([3, 3], [stride; 2], [1, 1], [1; 4]);
     let one = window([1, 1], [1, 1], [1, 1], [0; 4]);
@@ -112,6 +112,8 @@ fn strips() -> Vec<ConvShape> {
         ConvShape { out_c: 14, ..shape([8, 7], one) },
         shape([8, 8], one),
         ConvShape { out_c: 7, ..shape([8, 2], window([2, 2], [1, 1], [1, 1], [1, 0, 0, 0])) },
+        // A row of the filter in two steps, the second of two taps.
+        ConvShape { out_c: 3, ..shape([9, 11], window([3, 5], [1, 1], [1, 1], [2; 4])) },
     ]
 }
 
@@ -178,7 +180,23 @@ fn stems() -> Vec<Limited> {
             cases.push(every_pool(shape, &pools, limits));
         }
     }
+    // Rows of the filter in several steps, the last of them of all taps and of fewer.
+    for (tile, taps, stride) in
+        [("row_3s1", 5, 1), ("row_3s1", 9, 1), ("row_3s2", 5, 2), ("row_7s2", 5, 2), ("row_7s2", 11, 2)]
+    {
+        let limits = |pooled| Limits { conv_kernel: Some(format!("conv_stem {tile}{pooled}").into()), ..software() };
+        let quarter = Pool { kind: PoolKind::Max, window: window([2, 2], [2, 2], [1, 1], [0; 4]), ceil: false };
+        cases.push(alone(stem(taps, stride), limits("")));
+        cases.push(every_pool(stem(taps, stride), &[quarter], limits(" pooled")));
+    }
     cases
+}
+
+/// One shape, without an activation.
+fn alone(shape: ConvShape, limits: Limits) -> Limited {
+    let mut build = Build::new(45);
+    add(&mut build, Direction::Forward, shape, Epilogue::default(), false, true);
+    (build.done_all(), limits)
 }
 
 /// One node for each pool, all of one shape.

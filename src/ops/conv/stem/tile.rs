@@ -16,7 +16,8 @@ pub(super) const MOST_ROWS: usize = 14;
 /// What an invocation computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {
-    /// Taps of a row of the filter.
+    /// Taps of a row of the filter; where it does not walk, a longer row is taken in steps of so many, with zeros behind its
+    /// last tap.
     pub(super) taps: usize,
     /// The stride along a row.
     pub(super) stride: usize,
@@ -96,30 +97,48 @@ fn main(
         last = OWN_CHANNELS - 1,
         fours = OWN_CHANNELS / CHANNELS,
     ));
-    for column in 0..tile.columns() {
-        wgsl.line(format_args!(
-            "    let inside_{column} = inside(first_ix + {column}, p.in_w);
-    let ix_{column} = nearest(first_ix + {column}, p.in_w);"
-        ));
-    }
+    wgsl.line(format_args!(
+        "    let steps = (p.k_w + {left}u) / {taps}u;
+    var weight_at = block * steps * p.k_h * p.in_c * {fours}u + lane;",
+        left = taps - 1,
+        fours = taps * OWN_CHANNELS / CHANNELS,
+    ));
     if tile.walks {
+        columns(&mut wgsl, tile, "first_ix");
         walk_down(&mut wgsl, tile);
     } else {
+        clear(&mut wgsl, tile);
+        wgsl.line(format_args!("    for (var kx = 0; kx < i32(p.k_w); kx += {taps}) {{"));
+        columns(&mut wgsl, tile, "first_ix + kx");
         sums(&mut wgsl, tile, "at.oy");
+        wgsl.line(format_args!("    }}"));
         store_strip(&mut wgsl, pixels, OWN_CHANNELS / CHANNELS, "first_block");
     }
     wgsl.line(format_args!("}}"));
     wgsl.into_string()
 }
 
-/// The sums of a strip in the row `oy`.
-fn sums(wgsl: &mut Text, tile: &Tile, oy: &str) {
-    let taps = tile.taps;
-    let fours = taps * OWN_CHANNELS / CHANNELS;
-    wgsl.line(format_args!("    var weight_at = block * p.k_h * p.in_c * {fours}u + lane;"));
+/// Where each column of the image lies that a strip sees from `first` on.
+fn columns(wgsl: &mut Text, tile: &Tile, first: &str) {
+    for column in 0..tile.columns() {
+        wgsl.line(format_args!(
+            "    let inside_{column} = inside({first} + {column}, p.in_w);
+    let ix_{column} = nearest({first} + {column}, p.in_w);"
+        ));
+    }
+}
+
+/// Sums of nothing yet.
+fn clear(wgsl: &mut Text, tile: &Tile) {
     for (pixel, channel) in grid(tile.pixels(), OWN_CHANNELS) {
         wgsl.line(format_args!("    var sum_{pixel}_{channel} = 0.0;"));
     }
+}
+
+/// Adds the taps of a step to the sums of a strip in the row `oy`.
+fn sums(wgsl: &mut Text, tile: &Tile, oy: &str) {
+    let taps = tile.taps;
+    let fours = taps * OWN_CHANNELS / CHANNELS;
     wgsl.line(format_args!(
         "    for (var ky = 0u; ky < p.k_h; ky++) {{
         let iy = input_row({oy}, ky);
@@ -167,7 +186,9 @@ fn walk_down(wgsl: &mut Text, tile: &Tile) {
     for (window, four) in grid(WINDOWS, fours) {
         wgsl.line(format_args!("    var most_{window}_{four} = vec4<f32>();"));
     }
-    wgsl.line(format_args!("    let rows = rows_each() * 2u;\n    for (var row = 0u; row <= rows; row++) {{"));
+    wgsl.line(format_args!("    let first_weight = weight_at;\n    let rows = rows_each() * 2u;\n    for (var row = 0u; row <= rows; row++) {{"));
+    wgsl.line(format_args!("    weight_at = first_weight;"));
+    clear(wgsl, tile);
     sums(wgsl, tile, "pooled_row(at, row)");
     wgsl.line(format_args!("    let ends = row % 2u == 0u;"));
     let vector = |pixel: usize, four: usize| {
