@@ -47,7 +47,8 @@ def prepare(work, folder, args):
     model = onnx.load(work["model"]) if "model" in work else Layer(work["layer"]).to_onnx()
     constants = {tensor.name for tensor in model.graph.initializer}
     (entry,) = [value for value in model.graph.input if value.name not in constants]
-    shape = [dim.dim_value or 1 for dim in entry.type.tensor_type.shape.dim]
+    dims = entry.type.tensor_type.shape.dim
+    shape = [dim.dim_value or (args.size if axis else 1) for axis, dim in enumerate(dims)]
     task = {file: str(folder / file) for file in ("model", "input", "output", "reference")}
     onnx.save(model, task["model"])
     image = np.random.default_rng(1).random(shape, dtype=np.float32)
@@ -78,15 +79,18 @@ def call(command, args, **environment):
     if done.returncode == 0:
         return done.stdout, None
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
-    # Rust's hint on backtraces comes after what matters.
-    reasons = [line for line in lines if line and not line.startswith("note: run with")]
+    # Hints come after what matters, Rust's on backtraces among them.
+    reasons = [line for line in lines if line and not line.startswith(("note: run with", "hint:"))]
     return None, reasons[-1] if reasons else f"exit status {done.returncode}"
 
 
 def reluctor(task, runs, args):
     """Milliseconds of the fused convolution, or of the network, as `reluctor bench` measures them."""
     command = [args.reluctor, "bench", "--device", args.device, "--iterations", str(runs), "--json"]
-    command += ["--conv", task["layer"] + ",act=relu"] if "layer" in task else [task["model"]]
+    if "layer" in task:
+        command += ["--conv", task["layer"] + ",act=relu"]
+    else:
+        command += [task["model"], "--shape", task["input_name"] + ":" + "x".join(map(str, task["shape"]))]
     output, problem = call(command, args)
     return (None, problem) if problem else (json.loads(output)["total_ms"]["median"], None)
 
@@ -157,11 +161,14 @@ def main():
         "--device", default="gpu", help="as reluctor's --device, and wonnx's; ncnn and WebGPU take the first adapter",
     )
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE", help="a network; may be repeated")
+    parser.add_argument("--size", type=int, default=224, help="what a network leaves open but for its batch, which is 1")
     parser.add_argument("--runs", type=int, default=15, help="timed runs a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
     parser.add_argument("--only", nargs="*", choices=ENGINES, help="these engines")
     args = parser.parse_args()
+    # Its warnings would stand between the rows of the table.
+    onnxruntime.set_default_logger_severity(3)
 
     models = [dict(zip(("name", "model"), model.split("=", 1))) for model in args.model]
     works = models or [{"name": layer, "layer": layer} for layer in LAYERS]
