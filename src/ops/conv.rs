@@ -4,6 +4,7 @@ mod by_four;
 pub mod choice;
 mod depthwise;
 mod gemm;
+mod groups;
 pub(super) mod phases;
 mod restrict;
 mod row_major;

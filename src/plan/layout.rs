@@ -145,7 +145,7 @@ pub static CHANNELS_APART: Kernel = Kernel {
 };
 
 /// Appends the dispatch that copies a batch of images into this layout from the other one.
-pub(super) fn convert(
+pub(crate) fn convert(
     node: &mut Lowering<'_>,
     shape: &[usize],
     to: Layout,

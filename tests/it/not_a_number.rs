@@ -3,9 +3,11 @@
 use crate::build::Build;
 use crate::check::planned;
 use crate::device::{gpu, run};
+use crate::parity::convolutions::{Direction, add};
 use crate::shapes::window;
 use reluctor::cpu;
 use reluctor::ops::*;
+use reluctor::plan::{Limits, plan};
 use reluctor::tensor::{Kind, Tensor};
 
 #[test]
@@ -39,6 +41,29 @@ fn a_maximum_or_minimum_of_a_nan_is_one() {
     for ((name, got), (_, expected)) in run(gpu(), &planned(&case), &case.fed()).iter().zip(&expected) {
         assert!(places(expected).iter().any(|&nan| nan), "{name} shows nothing");
         assert_eq!(places(got), places(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_nan_in_one_group_reaches_no_other() {
+    for shape in crate::parity::convolutions::grouped() {
+        let mut build = Build::new(5);
+        add(&mut build, Direction::Forward, shape, Epilogue::default(), false, true);
+        let mut case = build.done_all();
+        let Tensor::Real(x) = &mut case.inputs[0].1 else { panic!("an image holds reals") };
+        // The last channel of the first group.
+        let channel = shape.in_c / shape.groups - 1;
+        x.index_axis_mut(ndarray::Axis(1), channel).fill(f32::NAN);
+        let limits = Limits { software: true, ..gpu().limits() };
+        let plan = plan(&case.graph, &limits).unwrap();
+        let by = |name: &str| plan.dispatches().any(|dispatch| dispatch.variant.kernel.name == name);
+        assert!(by("conv_subgroup") && by("channels_apart"), "{plan}");
+        let y = run(gpu(), &plan, &case.fed()).remove(0).1;
+        let each = shape.out_c / shape.groups;
+        for (channel, of_channel) in y.as_real().unwrap().axis_iter(ndarray::Axis(1)).enumerate() {
+            let found = of_channel.iter().any(|y| y.is_nan());
+            assert_eq!(found, channel < each, "channel {channel} of {shape:?}");
+        }
     }
 }
 

@@ -31,8 +31,14 @@ pub(super) struct Bound {
 impl Bound {
     /// Sums as they are, from one place to another.
     pub(super) fn plain(input: View, output: View) -> Self {
-        let parts = parts::by_four(&Activation::Identity, false);
-        Bound { parts, output, input, residual: Vec::new(), has_residual: false, pool: PoolParams::default() }
+        Bound::between(parts::by_four(&Activation::Identity, false), [input, output], None)
+    }
+
+    /// Sums under an epilogue without a pool, from one place to another.
+    pub(super) fn between(parts: Vec<Part>, [input, output]: [View; 2], residual: Option<View>) -> Self {
+        let has_residual = residual.is_some();
+        let residual = residual.into_iter().collect();
+        Bound { parts, output, input, residual, has_residual, pool: PoolParams::default() }
     }
 
     /// Bindings 2 and up.

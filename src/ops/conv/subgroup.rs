@@ -3,6 +3,7 @@
 use super::ConvShape;
 use super::by_four::{self, Bound};
 use super::choice::{Candidate, Pooling, Problem, VEC4_LOAD};
+use super::groups::Padded;
 use super::text::{Text, grid, store_strip};
 use crate::kernels::{Kernel, Part};
 use crate::ops::OpResult;
@@ -146,6 +147,9 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
             lower(node, [shape, &computed], epilogue, tile, pooling)
         })
     };
+    if let Some(padded) = Padded::of(problem) {
+        return in_groups(&padded, limits);
+    }
     let flat = shape.flattened();
     let behind = problem.pool_behind();
     let tiles = TILES.iter().filter(|tile| tile.fits(&flat, limits));
@@ -158,6 +162,22 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
         let cost = |tile: &Tile| tile.cost(&quartered) * pixels(&quartered) / pixels(shape);
         candidates.extend(tiles.map(|tile| candidate(*tile, Pooling::InPlace, quartered, cost(tile))));
     }
+    if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
+}
+
+/// The tiles that fit with zeros behind the channels of each group.
+fn in_groups(padded: &Padded, limits: &Limits) -> Result<Vec<Candidate>, String> {
+    let (padded, shape) = (*padded, padded.shape.flattened());
+    let candidate = |tile: &Tile| {
+        let tile = *tile;
+        let name = format!("{} {}", CONV_SUBGROUP.name, tile.part().name);
+        Candidate::new(name, tile.cost(&shape), Pooling::Behind, move |node, _, epilogue| {
+            padded.lower(node, epilogue, |node, folded, bound| {
+                convolve(node, [&shape; 2], epilogue, folded, tile, Pooling::Behind, bound)
+            })
+        })
+    };
+    let candidates: Vec<Candidate> = TILES.iter().filter(|tile| tile.fits(&shape, limits)).map(candidate).collect();
     if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
 }
 

@@ -71,6 +71,7 @@ pub fn cases() -> Vec<Limited> {
         cases.push(every_shape(Direction::Forward, limits.clone()));
         cases.push(every_activation_by_four(many_tiles(), Store::Each, true, limits));
     }
+    cases.extend(grouped().into_iter().flat_map(every_epilogue));
     cases.extend(pooled_in_place());
     cases.extend(stems());
     cases.push(layouts());
@@ -115,6 +116,29 @@ fn strips() -> Vec<ConvShape> {
         // A row of the filter in two steps, the second of two taps.
         ConvShape { out_c: 3, ..shape([9, 11], window([3, 5], [1, 1], [1, 1], [2; 4])) },
     ]
+}
+
+/// Groups of channels that are no multiple of four: both, one of the two, and rows of pixels that are taken as one.
+pub fn grouped() -> Vec<ConvShape> {
+    let three = window([3, 3], [1, 2], [1, 1], [1; 4]);
+    let shape = ConvShape { batch: 2, in_c: 15, out_c: 21, groups: 3, image: [23, 25], window: three };
+    vec![
+        shape,
+        ConvShape { in_c: 12, out_c: 24, groups: 12, ..shape },
+        ConvShape { in_c: 24, out_c: 12, groups: 6, ..shape },
+        ConvShape { in_c: 30, out_c: 20, groups: 5, image: [29, 31], window: Window::pointwise(), ..shape },
+    ]
+}
+
+/// One shape under each epilogue that a kernel may have, with and without a residual and pools.
+fn every_epilogue(shape: ConvShape) -> Vec<Limited> {
+    let pool = |kind| Pool { kind, window: window([2, 2], [1, 2], [1, 1], [0, 1, 1, 0]), ceil: false };
+    let mut cases = vec![every_activation_by_four(shape, Store::Each, true, software())];
+    cases.extend(
+        POOL_KINDS
+            .map(|kind| every_activation_under(Direction::Forward, shape, |_| Some(pool(kind)), false, software())),
+    );
+    cases
 }
 
 /// Pools in the dispatch of their convolution, over sizes whose last row and column no window sees.
