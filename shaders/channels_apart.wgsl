@@ -1,6 +1,6 @@
 // channels_apart: [n, c / 4, h, w, 4] to [n, c, h, w]. One invocation reads four channels of one pixel.
 
-struct Params { channels: u32, pixels: u32, count: u32 }
+struct Params { channels: u32, blocks: u32, pixels: u32, count: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
@@ -12,12 +12,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if (index >= p.count) {
         return;
     }
-    let blocks = (p.channels + 3u) / 4u;
     let pixel = index % p.pixels;
-    let block = index / p.pixels % blocks;
-    let n = index / (p.pixels * blocks);
+    let block = index / p.pixels % p.blocks;
+    let n = index / (p.pixels * p.blocks);
     let four = from_memory(input[index]);
-    for (var i = 0u; i < min(4u, p.channels - block * 4u); i++) {
+    for (var i = 0u; i < min(4u, p.channels - min(block * 4u, p.channels)); i++) {
         output[(n * p.channels + block * 4u + i) * p.pixels + pixel] = four[i];
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Lowering, View};
 use crate::kernels::Kernel;
-use crate::ops::OpResult;
+use crate::ops::{OpResult, invalid};
 use crate::simd::vectorized;
 use crate::uniform;
 
@@ -122,8 +122,8 @@ pub(super) fn is_both(shape: &[usize]) -> bool {
 }
 
 uniform! {
-    /// Parameters of both kernels: channels, pixels of an image, and vec4s in all.
-    pub struct LayoutParams { channels: u32, pixels: u32, count: u32 }
+    /// Parameters of both kernels: channels, fours of channels that they lie in, pixels of an image, and vec4s in all.
+    pub struct LayoutParams { channels: u32, blocks: u32, pixels: u32, count: u32 }
 }
 
 /// Row-major to four channels side by side, a pixel's four an invocation.
@@ -145,14 +145,21 @@ pub static CHANNELS_APART: Kernel = Kernel {
 };
 
 /// Appends the dispatch that copies a batch of images into this layout from the other one.
-pub(crate) fn convert(
+pub(super) fn convert(node: &mut Lowering<'_>, shape: &[usize], to: Layout, views: [View; 2]) -> OpResult<()> {
+    convert_among(node, shape, shape[1].div_ceil(CHANNELS), to, views)
+}
+
+/// The same where each image has so many fours of channels, at least as many as its channels take.
+pub(crate) fn convert_among(
     node: &mut Lowering<'_>,
     shape: &[usize],
+    blocks: usize,
     to: Layout,
     [output, input]: [View; 2],
 ) -> OpResult<()> {
-    let count = (Layout::ByFour.len(shape) / CHANNELS) as u32;
-    let params = LayoutParams { channels: shape[1] as u32, pixels: (shape[2] * shape[3]) as u32, count };
+    let &[images, channels, h, w] = shape else { return invalid("what lies by four channels is an image") };
+    let count = (images * blocks * h * w) as u32;
+    let params = LayoutParams { channels: channels as u32, blocks: blocks as u32, pixels: (h * w) as u32, count };
     let kernel = if to == Layout::ByFour { &CHANNELS_BY_FOUR } else { &CHANNELS_APART };
     node.dispatch(kernel, vec![], count, params, output, &[input])
 }

@@ -147,9 +147,6 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
             lower(node, [shape, &computed], epilogue, tile, pooling)
         })
     };
-    if let Some(padded) = Padded::of(problem) {
-        return in_groups(&padded, limits);
-    }
     let flat = shape.flattened();
     let behind = problem.pool_behind();
     let tiles = TILES.iter().filter(|tile| tile.fits(&flat, limits));
@@ -162,11 +159,17 @@ pub(super) fn candidates(problem: &Problem<'_>) -> Result<Vec<Candidate>, String
         let cost = |tile: &Tile| tile.cost(&quartered) * pixels(&quartered) / pixels(shape);
         candidates.extend(tiles.map(|tile| candidate(*tile, Pooling::InPlace, quartered, cost(tile))));
     }
-    if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
+    if candidates.is_empty() {
+        // Some tiles compute four channels, all others a multiple of eight.
+        let padded = [CHANNELS, LANES].into_iter().filter_map(|width| Padded::of(problem, width));
+        let in_groups = padded.map(|padded| in_groups(&padded, limits)).find(|candidates| !candidates.is_empty());
+        return in_groups.ok_or_else(|| "no tile fits its groups and its loops".to_string());
+    }
+    Ok(candidates)
 }
 
 /// The tiles that fit with zeros behind the channels of each group.
-fn in_groups(padded: &Padded, limits: &Limits) -> Result<Vec<Candidate>, String> {
+fn in_groups(padded: &Padded, limits: &Limits) -> Vec<Candidate> {
     let (padded, shape) = (*padded, padded.shape.flattened());
     let candidate = |tile: &Tile| {
         let tile = *tile;
@@ -177,8 +180,7 @@ fn in_groups(padded: &Padded, limits: &Limits) -> Result<Vec<Candidate>, String>
             })
         })
     };
-    let candidates: Vec<Candidate> = TILES.iter().filter(|tile| tile.fits(&shape, limits)).map(candidate).collect();
-    if candidates.is_empty() { Err("no tile fits its groups and its loops".to_string()) } else { Ok(candidates) }
+    TILES.iter().filter(|tile| tile.fits(&shape, limits)).map(candidate).collect()
 }
 
 /// Appends the dispatches. Strips cover the second shape: rows may be taken as one, and those that no window of the pool sees

@@ -124,9 +124,9 @@ pub fn grouped() -> Vec<ConvShape> {
     let shape = ConvShape { batch: 2, in_c: 15, out_c: 21, groups: 3, image: [23, 25], window: three };
     vec![
         shape,
-        ConvShape { in_c: 12, out_c: 24, groups: 12, ..shape },
+        ConvShape { in_c: 12, out_c: 24, groups: 12, window: window([3, 3], [1, 1], [1, 1], [1; 4]), ..shape },
         ConvShape { in_c: 24, out_c: 12, groups: 6, ..shape },
-        ConvShape { in_c: 30, out_c: 20, groups: 5, image: [29, 31], window: Window::pointwise(), ..shape },
+        ConvShape { in_c: 30, out_c: 30, groups: 5, image: [29, 31], window: Window::pointwise(), ..shape },
     ]
 }
 

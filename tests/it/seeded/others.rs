@@ -147,8 +147,8 @@ pub fn rows() -> Vec<Row> {
 fn of_images() -> Vec<Row> {
     let load = "from_memory(input[plane + u32(y) * p.out_w + u32(x)])";
     let plane = "index / pixels * p.out_h * p.out_w";
-    let item = "let n = index / (p.pixels * blocks);";
-    let of_another = "let n = min(index / (p.pixels * blocks), 1u);";
+    let item = "let n = index / (p.pixels * p.blocks);";
+    let of_another = "let n = min(index / (p.pixels * p.blocks), 1u);";
     let one_place = "unpack2x16float(pack2x16float(four.xy))";
     vec![
         row("pool_by_four", TailDropped, TAIL[0], TAIL[1]),
