@@ -6,6 +6,7 @@ mod exact;
 pub mod kinds;
 mod moves;
 pub mod rows;
+mod stems;
 
 use crate::build::Case;
 use crate::check::{Agreement, check_plan};

@@ -3,6 +3,7 @@
 //! A new kernel needs a case in [`case`], and rows in `seeded/convolutions.rs` or `seeded/others.rs`.
 
 mod convolutions;
+mod elementwise;
 mod others;
 
 use crate::build::{Build, Case};
