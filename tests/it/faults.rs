@@ -38,13 +38,15 @@ const BY_FOUR: [Injected; 6] = [
     ("norm", "p.bias_at + block", "p.slope_at + block"),
 ];
 
-const IN_OTHERS: [Injected; 12] = [
-    ("pad", "source_index(place,", "source_index(place + 1,"),
+const IN_OTHERS: [Injected; 14] = [
+    ("pad", "source_index(i32(place)", "source_index(i32(place) + 1"),
     ("pool", "value > most", "value < most"),
     ("norm", "per_channel[p.channels + c]", "per_channel[p.channels]"),
     ("swap", "var to_at = p.out_offset;", "var to_at = p.out_offset; from_at += select(0, 1, index == 0u);"),
     ("up#1", "* table[at + 1u]", "* table[1u]"),
     ("softplus", "1.0 / 3.0", "1.0 / 3.01"),
+    ("instances", "distance * distance", "abs(distance)"),
+    ("instances", "along_row(total) * p.scale", "along_row(total) * p.scale * 1.0001"),
     ("product", "return a * b;", "return a * b + 0.0001;"),
     ("mean", "total * p.scale", "total * p.scale * 1.00001"),
     ("gemm", "k < p.k_end;", "k < p.k_end - 1u;"),
@@ -143,6 +145,7 @@ fn others() -> Scratch {
     let mut network = Network::new([2, 3, 9, 10]);
     network.builder.initializer("pads", &Tensor::ints(vec![0, 0, 1, 0, 0, 0, 0, 2]));
     network.node_of("Pad", "pad", &["x", "pads"].map(str::to_string), &[]);
+    network.node("InstanceNormalization", "instances", &[&[3], &[3]], &[]);
     network.pool("MaxPool", "pool");
     network.node("BatchNormalization", "norm", &[&[3][..]; 4], &[]);
     network.node("Transpose", "swap", &[], &[("perm", ints([0, 1, 3, 2]))]);
