@@ -1,8 +1,10 @@
 //! One axis at another size, each new element a weighted sum of old ones: what Resize and Upsample consist of.
 
+use super::strided::{FOUR_NUMBERS, NUMBER};
 use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::Kernel;
+use crate::plan::layout::CHANNELS;
 use crate::plan::{Layout, Lowering};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
 use crate::uniform;
@@ -221,13 +223,13 @@ uniform! {
     pub struct ResampleParams { in_size: u32, out_size: u32, inner: u32, taps: u32, count: u32 }
 }
 
-/// One element an invocation.
+/// One element an invocation, or four.
 pub static RESAMPLE_AXIS: Kernel = Kernel {
     name: "resample_axis",
     source: include_str!("../../shaders/resample_axis.wgsl"),
     includes: &[],
     params: ResampleParams::FIELDS,
-    combinations: || vec![vec![]],
+    combinations: || vec![vec![NUMBER], vec![FOUR_NUMBERS]],
 };
 
 /// Whole numbers up to this are exact in f32: the table of taps holds places as such.
@@ -272,18 +274,19 @@ impl Operator for Resample {
                 "{old} elements, {width} for each new one; the most are {MOST_PLACES} and {most}"
             ));
         }
-        // Places without a weight fill up shorter sums.
+        // Shorter sums are filled up by their last place without a weight, so that no other element is read, be it NaN.
         let pairs = |taps: &Taps| {
-            (0..width)
-                .flat_map(|at| taps.get(at).map_or([0.0; 2], |&(tap, w)| [tap as f32, w as f32]))
-                .collect::<Vec<f32>>()
+            let spare = taps.last().map_or([0.0; 2], |&(tap, _)| [tap as f32, 0.0]);
+            let pair = |at: usize| taps.get(at).map_or(spare, |&(tap, w)| [tap as f32, w as f32]);
+            (0..width).flat_map(pair).collect::<Vec<f32>>()
         };
         let table = node.constant_buffer("taps", all.iter().flat_map(pairs).collect())?;
         let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);
-        let count = node.count(output);
-        let [in_size, out_size, inner, taps] = [old, self.size, inner, width].map(|size| size as u32);
+        let (element, numbers) = if inner.is_multiple_of(CHANNELS) { (FOUR_NUMBERS, CHANNELS) } else { (NUMBER, 1) };
+        let count = node.count(output) / numbers as u32;
+        let [in_size, out_size, inner, taps] = [old, self.size, inner / numbers, width].map(|size| size as u32);
         let params = ResampleParams { in_size, out_size, inner, taps, count };
-        node.dispatch(&RESAMPLE_AXIS, vec![], count, params, output, &[input, table])
+        node.dispatch(&RESAMPLE_AXIS, vec![element], count, params, output, &[input, table])
     }
 
     fn flops(&self, inputs: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {

@@ -101,7 +101,12 @@ fn rows() -> Build {
 /// Every interpolation, larger and smaller, over inner and outer axes.
 fn resampled() -> Build {
     let mut build = Build::new(10);
-    let x = build.input(&[2, 3, 7, 13]);
+    let numbers = build.input(&[2, 3, 7, 13]);
+    // In fours: lines of columns, and images by four channels.
+    let fours = build.input(&[2, 3, 7, 12]);
+    let (image, filters) = (build.input(&[2, 5, 7, 13]), build.constant(&[5, 1, 1, 1]));
+    let depthwise = Conv { window: Window::pointwise(), groups: 5, epilogue: Epilogue::default() };
+    let by_four = build.node("image by four", depthwise, &[Some(image), Some(filters)]);
     let crop = Coordinates::Crop { start: -0.25, end: 0.75 };
     let rules = [
         (Interpolation::Nearest(Rounding::PreferFloor), Coordinates::HalfPixel, false),
@@ -110,13 +115,14 @@ fn resampled() -> Build {
         (Interpolation::Cubic(-0.75), Coordinates::HalfPixel, false),
         (Interpolation::Cubic(-0.5), Coordinates::Asymmetric, true),
     ];
-    for (axis, old) in [(1, 3), (2, 7), (3, 13)] {
+    let lines = [(numbers, 1, 3), (numbers, 2, 7), (numbers, 3, 13), (fours, 1, 3), (fours, 2, 7)];
+    for (x, axis, old) in [&lines[..], &[(by_four, 2, 7), (by_four, 3, 13)]].concat() {
         for (interpolation, coordinates, exclude_outside) in rules {
             for size in [2, old, 2 * old, 17] {
                 let scale = size as f64 / old as f64;
                 let antialias = size < old;
                 let op = Resample { axis, size, scale, coordinates, interpolation, antialias, exclude_outside };
-                build.node(&format!("{op:?}"), op, &[Some(x)]);
+                build.node(&format!("{op:?} of {x:?}"), op, &[Some(x)]);
             }
         }
     }

@@ -97,10 +97,10 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
             x = build.input(&[3, 3, 4, 7]);
             (MaxUnpool { shape: IMAGES.to_vec(), window }.into(), vec![Some(indices)])
         }
-        "resample_axis" => {
+        "resample_axis" | "resample_axis numbers_four" => {
             let (coordinates, interpolation) = (Coordinates::HalfPixel, Interpolation::Linear);
             let (antialias, exclude_outside) = (false, false);
-            let (axis, size, scale) = (3, 26, 2.0);
+            let (axis, size, scale) = if kernel.contains(' ') { (2, 8, 2.0) } else { (3, 26, 2.0) };
             let op = Resample { axis, size, scale, coordinates, interpolation, antialias, exclude_outside };
             (op.into(), vec![])
         }
@@ -138,6 +138,8 @@ pub fn rows() -> Vec<Row> {
         moves(),
         pad("pad_each"),
         pad("pad_each numbers_four"),
+        resample("resample_axis"),
+        resample("resample_axis numbers_four"),
         places(),
     ]
     .into_iter()
@@ -312,9 +314,27 @@ fn pad(kernel: &'static str) -> Vec<Row> {
     ]
 }
 
+/// Three items of lines along the last axis, or of lines of fours along the one before it.
+fn resample(kernel: &'static str) -> Vec<Row> {
+    let load = "loaded(input[start + u32(table[at]) * p.inner])";
+    let (of_another, half) = match kernel {
+        "resample_axis" => ("select(block, block - 21u, block >= 42u)", half(kernel, load)),
+        _ => {
+            let rounded = format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)");
+            ("select(block, block - 3u, block >= 6u)", row(kernel, HalfPrecision, load, &rounded))
+        }
+    };
+    let stale = "if (all(loaded(output[index]) == Numbers())) { output[index] = stored(sum); }";
+    vec![
+        row(kernel, TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
+        row(kernel, TailDropped, TAIL[0], TAIL[1]),
+        row(kernel, ItemReadsAnother, "let start = block *", &format!("let start = {of_another} *")),
+        half,
+        row(kernel, StaleResult, "output[index] = stored(sum);", stale),
+    ]
+}
+
 fn moves() -> Vec<Row> {
-    let outer = "index / (p.inner * p.out_size)";
-    let of_another = format!("select({outer}, {outer} - 21u, {outer} >= 42u)");
     vec![
         row("copy_strided", TailDropped, TAIL[0], TAIL[1]),
         // An item has 273 elements.
@@ -326,10 +346,5 @@ fn moves() -> Vec<Row> {
         ),
         half("copy_strided", "input[from_at]"),
         stale("copy_strided", "output[to_at]", "input[from_at]"),
-        row("resample_axis", TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
-        row("resample_axis", TailDropped, TAIL[0], TAIL[1]),
-        row("resample_axis", ItemReadsAnother, outer, &of_another),
-        half("resample_axis", "input[start + u32(table[at]) * p.inner]"),
-        stale("resample_axis", "output[index]", "sum"),
     ]
 }
