@@ -8,6 +8,7 @@ mod groups;
 pub(super) mod phases;
 mod restrict;
 mod row_major;
+pub(super) mod rows;
 mod stem;
 mod subgroup;
 mod text;

@@ -4,6 +4,7 @@ mod tile;
 
 pub use tile::MATMUL_TILE;
 
+use super::conv::rows::Rows;
 use super::strided::{Dims, broadcast, broadcast_strides};
 use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, optional, real_type, required, unsupported};
 use crate::bound::{flush_of_products, gamma, largest};
@@ -265,6 +266,13 @@ impl Operator for MatMul {
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
         let types = node.input_types();
         let sizes = self.sizes(&types)?;
+        if node.constant(B).is_ok()
+            && tile::fits(&sizes, node)
+            && let Some((rows, constants)) = self.as_convolution(node, &sizes)?
+        {
+            let views = [node.input(A)?, node.output(0)?];
+            return rows.lower(node, constants, self.activation, views);
+        }
         let mut addend = None;
         if let Some(c) = optional(&types, C) {
             let strides = broadcast_strides(&c.shape, &[sizes.m, sizes.n]);
@@ -311,6 +319,28 @@ impl Sizes {
 }
 
 impl MatMul {
+    /// The product as a 1x1 convolution, with its filters and biases, where it is faster so and the addend is one for each column.
+    fn as_convolution(&self, node: &Lowering<'_>, sizes: &Sizes) -> OpResult<Option<(Rows, [Vec<f32>; 2])>> {
+        let rows = sizes.batch.iter().product::<usize>() * sizes.m;
+        let plain = self.alpha == 1.0 && self.beta == 1.0;
+        let Some(rows) = Rows::of([rows, sizes.k, sizes.n], node.limits()).filter(|_| plain) else { return Ok(None) };
+        let bias = match (node.has_input(C), node.constant(C)) {
+            (false, _) => vec![0.0; sizes.n],
+            (true, Ok(c)) => {
+                let c = c.as_real()?;
+                let strides = broadcast_strides(c.shape(), &[sizes.m, sizes.n]);
+                if strides[0] != 0 && sizes.m > 1 {
+                    return Ok(None);
+                }
+                let numbers = row_major_slice(c);
+                (0..sizes.n).map(|column| numbers[column * strides[1] as usize]).collect()
+            }
+            (true, Err(_)) => return Ok(None),
+        };
+        let columns = sizes.columns(&row_major_slice(node.constant(B)?.as_real()?));
+        Ok(Some((rows, [columns, bias])))
+    }
+
     fn parts(&self, has_addend: bool) -> Vec<Part> {
         [self.activation.parts(), vec![if has_addend { ADDEND } else { ADDEND_NONE }]].concat()
     }

@@ -1,6 +1,7 @@
 //! Pools, products, reductions, and the operators that only move elements.
 
 use super::Limited;
+use super::convolutions::software;
 use crate::build::Build;
 use crate::shapes::{POOL_KINDS, pools};
 use reluctor::ops::activation::ACTIVATIONS;
@@ -16,7 +17,9 @@ use reluctor::plan::Limits;
 
 pub fn cases() -> Vec<Limited> {
     let builds = [all_pools(), products(), rows(), resampled(), moved(Build::new(7))];
-    builds.into_iter().map(|build| (build.done_all(), Limits::default())).collect()
+    let mut cases: Vec<Limited> = builds.into_iter().map(|build| (build.done_all(), Limits::default())).collect();
+    cases.push((large_products().done_all(), software()));
+    cases
 }
 
 fn all_pools() -> Build {
@@ -73,6 +76,24 @@ fn products() -> Build {
             let op = MatMul { transpose_b, alpha: 0.5, beta: -1.5, transpose_a: false, activation };
             build.node(&format!("{} {rows:?} {n}x{k} {addend}", activation.name()), op, &[Some(a), Some(b), c]);
         }
+    }
+    build
+}
+
+/// Products that are worth the way through `conv_subgroup` and back: with biases or one number for all, factors transposed or
+/// not, and batches of rows; and one whose addend is no bias.
+fn large_products() -> Build {
+    let mut build = Build::new(46);
+    let activations = [Activation::Identity, Activation::Gelu, Activation::Relu, Activation::Swish { alpha: 1.0 }];
+    let addends: [Option<&[usize]>; 5] = [None, Some(&[60]), Some(&[1, 60]), Some(&[1]), Some(&[521, 60])];
+    for (index, addend) in addends.into_iter().enumerate() {
+        let transpose_b = index % 2 == 1;
+        let a = build.input(if index == 0 { &[2, 521, 132] } else { &[521, 132] });
+        let b = build.constant(if transpose_b { &[60, 132] } else { &[132, 60] });
+        let c = addend.map(|shape| build.constant(shape));
+        let activation = activations[index % activations.len()];
+        let op = MatMul { transpose_a: false, transpose_b, alpha: 1.0, beta: 1.0, activation };
+        build.node(&format!("{} {addend:?}", activation.name()), op, &[Some(a), Some(b), c]);
     }
     build
 }
