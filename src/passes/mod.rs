@@ -17,8 +17,9 @@ mod recognise_squares;
 mod remove_identities;
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node};
-use crate::ops::{Op, epilogue::Epilogue};
+use crate::graph::{Graph, Node, ValueId};
+use crate::ops::{Activation, Binary, BinaryFunction, Op, epilogue::Epilogue};
+use crate::tensor::Tensor;
 use readers::Readers;
 
 /// One rewriting of a graph.
@@ -184,6 +185,22 @@ fn absorb(graph: &mut Graph, producer: usize, consumer: usize, change: Change) {
     node.fused.append(&mut place.fused);
     node.not_fused_because.append(&mut place.not_fused_because);
     *place = node;
+}
+
+/// The function of a node that is arithmetic and nothing else.
+fn arithmetic(node: &Node) -> Option<BinaryFunction> {
+    match node.op {
+        Op::Binary(Binary { function, activation: Activation::Identity }) => Some(function),
+        _ => None,
+    }
+}
+
+/// A constant of one number.
+fn number(graph: &Graph, value: ValueId) -> Option<f32> {
+    match graph.value(value).constant.as_deref()? {
+        Tensor::Real(array) if array.len() == 1 => array.first().copied(),
+        _ => None,
+    }
 }
 
 /// The epilogue of a convolution, transposed or not.

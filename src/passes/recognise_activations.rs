@@ -1,9 +1,9 @@
 //! Activations that exporters write as several nodes: `x sigmoid(x)`, `x clip(x + 3, 0, 6) / 6`, `x tanh(softplus(x))`,
 //! `x (1 + erf(x / sqrt(2))) / 2`, and the same by tanh. A file has 1 / 6 and the like rounded to f32, and that much may change.
 
+use super::{arithmetic, number};
 use crate::graph::{Graph, Node, ValueId};
-use crate::ops::{Activate, Activation, Binary, BinaryFunction, Op, Unary, UnaryFunction};
-use crate::tensor::Tensor;
+use crate::ops::{Activate, Activation, BinaryFunction, Op, Unary, UnaryFunction};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
 /// The cube's share in the argument of GELU by tanh (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
@@ -198,17 +198,7 @@ impl<'g> Formula<'g> {
     }
 
     fn number(&self, value: ValueId) -> Option<f64> {
-        match self.graph.value(value).constant.as_deref()? {
-            Tensor::Real(array) if array.len() == 1 => array.first().map(|&number| f64::from(number)),
-            _ => None,
-        }
-    }
-}
-
-fn arithmetic(node: &Node) -> Option<BinaryFunction> {
-    match node.op {
-        Op::Binary(Binary { function, activation: Activation::Identity }) => Some(function),
-        _ => None,
+        number(self.graph, value).map(f64::from)
     }
 }
 

@@ -2,7 +2,7 @@
 //! them, and as the operators of ONNX are read. Each becomes one operator, which then takes in the scale, the bias and the
 //! reshapes around it.
 
-use super::{Change, fuse_pairs};
+use super::{Change, arithmetic, fuse_pairs, number};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::normalize::slot;
 use crate::ops::{Activation, Binary, BinaryFunction, Normalize, Op, ReduceKind, Unary, UnaryFunction};
@@ -201,14 +201,10 @@ impl Formula<'_> {
     /// Something, and the single number that is added to it.
     fn with_number(&mut self, id: ValueId) -> Option<(ValueId, f32)> {
         let graph = self.graph;
-        let number = |id: ValueId| match graph.value(id).constant.as_deref()? {
-            Tensor::Real(array) if array.len() == 1 => array.first().copied(),
-            _ => None,
-        };
         self.reshaped_step(id, |node| {
             let [a, b] = [node.input(0)?, node.input(1)?];
             (arithmetic(node)? == BinaryFunction::Add).then_some(())?;
-            number(b).map(|number| (a, number)).or_else(|| Some((b, number(a)?)))
+            number(graph, b).map(|number| (a, number)).or_else(|| Some((b, number(graph, a)?)))
         })
     }
 
@@ -237,13 +233,6 @@ impl Formula<'_> {
             without_leading_ones(&mut self.graph.value(id).ty.shape.iter().copied()),
         ];
         kept == own
-    }
-}
-
-fn arithmetic(node: &Node) -> Option<BinaryFunction> {
-    match node.op {
-        Op::Binary(Binary { function, activation: Activation::Identity }) => Some(function),
-        _ => None,
     }
 }
 

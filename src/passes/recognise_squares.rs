@@ -1,9 +1,9 @@
 //! The square that exporters write as a power, as in the variance of a LayerNormalization by parts: a product with itself has no
 //! logarithm to round, and the parts are then those that the operator itself is made of.
 
+use super::number;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{BinaryFunction, Op};
-use crate::tensor::Tensor;
 
 pub(super) fn run(graph: &mut Graph) {
     for index in 0..graph.nodes.len() {
@@ -22,9 +22,6 @@ fn squared(graph: &Graph, index: usize) -> Option<ValueId> {
     let node = &graph.nodes[index];
     let (x, exponent) = (node.input(0)?, node.input(1)?);
     let is_power = matches!(&node.op, Op::Binary(binary) if binary.function == BinaryFunction::Pow);
-    let is_two = match graph.value(exponent).constant.as_deref()? {
-        Tensor::Real(array) => array.len() == 1 && array.first() == Some(&2.0),
-        _ => false,
-    };
+    let is_two = number(graph, exponent)? == 2.0;
     (is_power && is_two && graph.value(x).ty == graph.value(node.outputs[0]).ty).then_some(x)
 }

@@ -86,6 +86,18 @@ fn half(kernel: &'static str, load: &str) -> Row {
     row(kernel, HalfPrecision, load, &format!("unpack2x16float(pack2x16float(vec2<f32>({load}, 0.0))).x"))
 }
 
+/// The same of two of four numbers.
+fn half_four(kernel: &'static str, load: &str) -> Row {
+    let rounded = format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)");
+    row(kernel, HalfPrecision, load, &rounded)
+}
+
+/// `place = stored(value);` happens only where nothing is stored yet, be it one number or four.
+fn stale_numbers(kernel: &'static str, place: &str, value: &str) -> Row {
+    let store = format!("{place} = stored({value});");
+    row(kernel, StaleResult, &store, &format!("if (all(loaded({place}) == Numbers())) {{ {store} }}"))
+}
+
 /// `place = value;` happens only where nothing is stored yet: fresh buffers are zero.
 fn stale(kernel: &'static str, place: &str, value: &str) -> Row {
     let store = format!("{place} = {value};");

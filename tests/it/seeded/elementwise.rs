@@ -62,20 +62,8 @@ pub fn binary(kernel: &'static str) -> Vec<Row> {
 }
 
 /// Nine rows, three for each item, of numbers or of fours.
-pub fn normalized([sums, statistics, normalize]: [&'static str; 3], four: &str) -> Vec<Row> {
-    let rounded = |kernel, load: &str| match four {
-        "" => half(kernel, load),
-        _ => row(
-            kernel,
-            HalfPrecision,
-            load,
-            &format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)"),
-        ),
-    };
-    let stale = |kernel, place: &str, value: &str| {
-        let store = format!("{place} = stored({value});");
-        row(kernel, StaleResult, &store, &format!("if (all(loaded({place}) == Numbers())) {{ {store} }}"))
-    };
+pub fn normalized([sums, statistics, normalize]: [&'static str; 3], of_fours: bool) -> Vec<Row> {
+    let rounded = if of_fours { half_four } else { half };
     let of_sums = "loaded(input[row * p.row + at])";
     let of_squares = "loaded(squares[row * p.splits + part])";
     let of_rows = "loaded(input[start + place])";
@@ -84,11 +72,11 @@ pub fn normalized([sums, statistics, normalize]: [&'static str; 3], four: &str) 
         row(sums, TailDropped, "at < p.row;", "at < p.row - 1u;"),
         row(sums, ItemReadsAnother, of_sums, &of_sums.replace("row *", "min(row, 5u) *")),
         rounded(sums, of_sums),
-        stale(sums, "output[index]", "total"),
+        stale_numbers(sums, "output[index]", "total"),
         row(statistics, TailDropped, "part < p.splits;", "part < p.splits - 1u;"),
         row(statistics, ItemReadsAnother, of_squares, &of_squares.replace("row *", "min(row, 5u) *")),
         rounded(statistics, of_squares),
-        stale(statistics, "output[2u * row]", "mean_of(row)"),
+        stale_numbers(statistics, "output[2u * row]", "mean_of(row)"),
         row(normalize, TailDropped, "place < p.segment", "place < p.segment - 1u"),
         row(normalize, ItemReadsAnother, of_rows, &of_rows.replace("start", "min(start, 5u * p.segment)")),
         row(normalize, TapShifted, "per_scale[number]", &channel("per_scale[number]")),
@@ -96,6 +84,6 @@ pub fn normalized([sums, statistics, normalize]: [&'static str; 3], four: &str) 
         row(normalize, LeakyReluForRelu, RELU[0], RELU[1]),
         row(normalize, EluForCelu, CELU[0], CELU[1]),
         rounded(normalize, of_rows),
-        stale(normalize, "output[start + place]", "activated((x - mean) * inverse * scale + bias)"),
+        stale_numbers(normalize, "output[start + place]", "activated((x - mean) * inverse * scale + bias)"),
     ]
 }

@@ -130,11 +130,8 @@ pub fn rows() -> Vec<Row> {
         affine("channel_affine"),
         affine("channel_affine numbers_four"),
         rows_of(),
-        normalized(["row_sums", "row_statistics", "normalize_rows"], ""),
-        normalized(
-            ["row_sums numbers_four", "row_statistics numbers_four", "normalize_rows numbers_four"],
-            "vec4<f32>",
-        ),
+        normalized(["row_sums", "row_statistics", "normalize_rows"], false),
+        normalized(["row_sums numbers_four", "row_statistics numbers_four", "normalize_rows numbers_four"], true),
         moves(),
         pad("pad_each"),
         pad("pad_each numbers_four"),
@@ -156,12 +153,7 @@ fn of_images() -> Vec<Row> {
     vec![
         row("pool_by_four", TailDropped, TAIL[0], TAIL[1]),
         row("pool_by_four", ItemReadsAnother, plane, "min(index / pixels, 1u) * p.out_h * p.out_w"),
-        row(
-            "pool_by_four",
-            HalfPrecision,
-            load,
-            &format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)"),
-        ),
+        half_four("pool_by_four", load),
         stale_four("pool_by_four", "output[index]", "pooled(state, taken, index % pixels)"),
         row("channels_by_four", TailDropped, TAIL[0], TAIL[1]),
         row("channels_by_four", ItemReadsAnother, item, of_another),
@@ -299,18 +291,14 @@ fn pad(kernel: &'static str) -> Vec<Row> {
     let load = "loaded(input[from_at])";
     let (items, half) = match kernel {
         "pad_each" => ("min(rest, 5u)", half(kernel, load)),
-        _ => {
-            let rounded = format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)");
-            ("min(rest, 1u)", row(kernel, HalfPrecision, load, &rounded))
-        }
+        _ => ("min(rest, 1u)", half_four(kernel, load)),
     };
-    let stale = "if (all(loaded(output[index]) == Numbers())) { output[index] = stored(value); }";
     vec![
         row(kernel, TailDropped, TAIL[0], TAIL[1]),
         row(kernel, ItemReadsAnother, "source_along(p.first, rest)", &format!("source_along(p.first, {items})")),
         row(kernel, WindowOffByOne, "i32(place) - p", "i32(place) + select(0, 1, axis == 7u) - p"),
         half,
-        row(kernel, StaleResult, "output[index] = stored(value);", stale),
+        stale_numbers(kernel, "output[index]", "value"),
     ]
 }
 
@@ -319,18 +307,14 @@ fn resample(kernel: &'static str) -> Vec<Row> {
     let load = "loaded(input[start + u32(table[at]) * p.inner])";
     let (of_another, half) = match kernel {
         "resample_axis" => ("select(block, block - 21u, block >= 42u)", half(kernel, load)),
-        _ => {
-            let rounded = format!("vec4<f32>(unpack2x16float(pack2x16float({load}.xy)), {load}.zw)");
-            ("select(block, block - 3u, block >= 6u)", row(kernel, HalfPrecision, load, &rounded))
-        }
+        _ => ("select(block, block - 3u, block >= 6u)", half_four(kernel, load)),
     };
-    let stale = "if (all(loaded(output[index]) == Numbers())) { output[index] = stored(sum); }";
     vec![
         row(kernel, TapShifted, "table[at + 1u]", "table[(at ^ 2u) + 1u]"),
         row(kernel, TailDropped, TAIL[0], TAIL[1]),
         row(kernel, ItemReadsAnother, "let start = block *", &format!("let start = {of_another} *")),
         half,
-        row(kernel, StaleResult, "output[index] = stored(sum);", stale),
+        stale_numbers(kernel, "output[index]", "sum"),
     ]
 }
 
