@@ -174,7 +174,7 @@ fn peel(node: &mut Node) -> Option<&'static str> {
     if let Op::Conv(crate::ops::Conv { epilogue, .. }) | Op::ConvTranspose(crate::ops::ConvTranspose { epilogue, .. }) =
         &mut node.op
     {
-        let Epilogue { batch_norm, activation, pool } = epilogue;
+        let Epilogue { affine, activation, pool } = epilogue;
         return if pool.take().is_some() {
             Some("pool")
         } else if std::mem::replace(activation, Activation::Identity) != Activation::Identity {
@@ -182,8 +182,7 @@ fn peel(node: &mut Node) -> Option<&'static str> {
             Some("activation")
         } else if clear(slot::RESIDUAL..slot::RESIDUAL + 1) {
             Some("residual")
-        } else if batch_norm.take().is_some() {
-            clear(slot::STATISTICS..slot::STATISTICS + 4);
+        } else if affine.take().is_some() {
             Some("batch norm")
         } else {
             clear(slot::BIAS..slot::BIAS + 1).then_some("bias")

@@ -3,7 +3,9 @@
 use super::activate::{FOUR, ONE, either_behind};
 use super::activation::activation_parts;
 use super::finish::{Channel, Finish};
-use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
+use super::{
+    Activation, ChannelAffine, Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported,
+};
 use crate::bound::{FLUSH, U, flushed};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
@@ -15,23 +17,17 @@ use ndarray::{ArrayD, Zip};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// `activation(scale[c] * (x[n, c, ..] - mean[c]) / sqrt(variance[c] + epsilon) + bias[c])`.
+/// `activation(after(scale[c] * (x[n, c, ..] - mean[c]) / sqrt(variance[c] + epsilon) + bias[c]))`.
 ///
 /// Inputs: x `[n, c, ..]` or `[n]`, and scale, bias, mean, variance `[c]`. Source: ONNX, operator BatchNormalization.
 #[derive(Debug, Clone)]
 pub struct BatchNormalization {
     /// Added to the variance.
     pub epsilon: f32,
+    /// The constants that are multiplied and added behind it.
+    pub after: Option<ChannelAffine>,
     /// What is done to the result.
     pub activation: Activation,
-}
-
-/// `y[c] = factor[c] * x[c] + offset[c]`.
-pub struct PerChannel {
-    /// One number a channel.
-    pub factor: Vec<f64>,
-    /// One number a channel.
-    pub offset: Vec<f64>,
 }
 
 impl BatchNormalization {
@@ -47,21 +43,18 @@ impl BatchNormalization {
         if node.opset() < 9 && node.int("spatial", 1)? != 1 {
             return unsupported("spatial = 0: statistics for each element");
         }
-        node.finish(BatchNormalization { epsilon, activation: Activation::Identity }, &[0, 1, 2, 3, 4])
+        node.finish(BatchNormalization { epsilon, after: None, activation: Activation::Identity }, &[0, 1, 2, 3, 4])
     }
 
-    /// The affine map, from scale, bias, mean and variance.
-    pub fn per_channel(&self, statistics: [&ArrayD<f64>; 4]) -> PerChannel {
-        let [scale, bias, mean, variance] = statistics;
-        let epsilon = f64::from(self.epsilon);
-        let factor: Vec<f64> = scale.iter().zip(variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
-        let offset = bias.iter().zip(mean).zip(&factor).map(|((b, m), f)| b - m * f).collect();
-        PerChannel { factor, offset }
-    }
-
-    fn statistics<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<PerChannel> {
+    /// The affine map that it is, activation apart, from its inputs; x is not looked at.
+    pub fn map<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<ChannelAffine> {
         let of = |slot| Ok(required(inputs, slot)?.as_real()?.mapv(T::f64)) as OpResult<ArrayD<f64>>;
-        Ok(self.per_channel([&of(1)?, &of(2)?, &of(3)?, &of(4)?]))
+        let [scale, bias, mean, variance] = [of(1)?, of(2)?, of(3)?, of(4)?];
+        let epsilon = f64::from(self.epsilon);
+        let factor: Vec<f64> = scale.iter().zip(&variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
+        let offset = bias.iter().zip(&mean).zip(&factor).map(|((b, m), f)| b - m * f).collect();
+        let map = ChannelAffine { factor: factor.into(), offset };
+        Ok(self.after.as_ref().map_or_else(|| map.clone(), |after| map.then(after)))
     }
 }
 
@@ -116,10 +109,10 @@ impl Operator for BatchNormalization {
     }
 
     fn consume<T: Real>(&self, first: Tensor<T>, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let map = self.statistics(inputs)?;
+        let map = self.map(inputs)?;
         let shape = first.shape().to_vec();
         let channel = |(&f, &o): (&f64, &f64)| Channel { factor: T::of(f), offset: T::of(o), slope: T::zero() };
-        let channels = map.factor.iter().zip(&map.offset).map(channel).collect();
+        let channels = map.factor.iter().zip(&*map.offset).map(channel).collect();
         let pixels = pixels(&shape).max(1);
         let finish = Finish { channels, pixels, residual: None, activation: self.activation };
         let mut values = row_major(first.into_real()?);
@@ -131,7 +124,7 @@ impl Operator for BatchNormalization {
     /// Factor and offset are each rounded once on their way to the device, and so are the product and the sum.
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let x = required(inputs, 0)?.as_real()?;
-        let map = self.statistics(inputs)?;
+        let map = self.map(inputs)?;
         let factor = along_channels(&map.factor, x.ndim())?;
         let offset = along_channels(&map.offset, x.ndim())?;
         let bound = |&x: &f64, &error: &f64, &factor: &f64, &offset: &f64| {
@@ -146,15 +139,19 @@ impl Operator for BatchNormalization {
 
     fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
         let read = |slot| if slot == 0 { Some(axis) } else { (axis == 1).then_some(0) };
-        Some(Restricted::along(self.clone(), inputs.len(), range, read))
+        let mut part = Restricted::along(self.clone(), inputs.len(), range, read);
+        if axis == 1 {
+            part.op.after = self.after.as_ref().map(|after| after.of_channels(range));
+        }
+        Some(part)
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {
-        let mut statistics = Vec::new();
+        let mut inputs = vec![None];
         for slot in 1..5 {
-            statistics.push(node.constant(slot)?.as_real()?.mapv(f64::from));
+            inputs.push(Some(node.constant(slot)?.as_ref()));
         }
-        let map = self.per_channel([&statistics[0], &statistics[1], &statistics[2], &statistics[3]]);
+        let map = self.map(&inputs)?;
         let types = node.input_types();
         let inner = pixels(&real_type(&types, 0)?.shape);
         // What lies behind the last channel must stay zero.
@@ -166,7 +163,7 @@ impl Operator for BatchNormalization {
             () => (Layout::Plain, 1, 1),
         };
         let mut packed = Vec::new();
-        for values in [&map.factor, &map.offset] {
+        for values in [&*map.factor, &*map.offset] {
             packed.extend(values.iter().flat_map(|&x| std::iter::repeat_n(x as f32, shared)));
             packed.resize(packed.len().next_multiple_of(width), 0.0);
         }

@@ -194,11 +194,15 @@ impl Operator for ConvTranspose {
         let read = |slot| match (slot, axis) {
             (slot::INPUT | slot::RESIDUAL, 0) => Some(0),
             (slot::WEIGHT | slot::RESIDUAL, 1) => Some(1),
-            (slot::BIAS | slot::SLOPE | slot::STATISTICS.., 1) => Some(0),
+            (slot::BIAS | slot::SLOPE, 1) => Some(0),
             _ => None,
         };
         let fits = axis == 0 || (axis == 1 && self.groups == 1);
-        fits.then(|| Restricted::along(self.clone(), inputs.len(), range, read))
+        let mut part = Restricted::along(self.clone(), inputs.len(), range, read);
+        if axis == 1 {
+            part.op.epilogue = self.epilogue.of_channels(range);
+        }
+        fits.then_some(part)
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

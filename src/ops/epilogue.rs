@@ -3,12 +3,11 @@
 
 pub(super) mod parts;
 
-use super::batch_normalization::{BatchNormalization, PerChannel};
 use super::finish::{Channel, Finish};
-use super::{Activation, Inputs, OpResult, Pool, Problem, optional, required};
+use super::{Activation, ChannelAffine, Inputs, OpResult, Pool, Problem, optional, required};
 use crate::bound::{flush_of_products, gamma, largest};
 use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -24,16 +23,15 @@ pub mod slot {
     pub const RESIDUAL: usize = 3;
     /// PRelu's slope for each output channel.
     pub const SLOPE: usize = 4;
-    /// The first of a fused BatchNormalization's four: scale, bias, mean, variance.
-    pub const STATISTICS: usize = 5;
 }
 
-/// Bias and residual are the operator's inputs; these are the rest, in the order in which they are applied: bias, batch
-/// normalization, residual, activation, pool.
+/// Bias and residual are the operator's inputs; these are the rest, in the order in which they are applied: bias, affine map,
+/// residual, activation, pool.
 #[derive(Debug, Clone)]
 pub struct Epilogue {
-    /// Applied to the sum of convolution and bias. On a device it is part of the packed filters and costs nothing.
-    pub batch_norm: Option<BatchNormalization>,
+    /// Applied to the sum of convolution and bias: a batch normalization, constants for each channel. On a device it is part of
+    /// the packed filters and costs nothing.
+    pub affine: Option<ChannelAffine>,
     /// Applied to the sum of convolution, bias and residual.
     pub activation: Activation,
     /// Applied last.
@@ -42,7 +40,7 @@ pub struct Epilogue {
 
 impl Default for Epilogue {
     fn default() -> Self {
-        Epilogue { batch_norm: None, activation: Activation::Identity, pool: None }
+        Epilogue { affine: None, activation: Activation::Identity, pool: None }
     }
 }
 
@@ -54,6 +52,11 @@ impl Epilogue {
             && bias.shape != [channels]
         {
             return super::invalid(format!("bias has shape {bias}, not {channels} for the output channels"));
+        }
+        if let Some(affine) = &self.affine
+            && affine.factor.len() != channels
+        {
+            return super::invalid(format!("{affine:?} channels, not {channels} as the output"));
         }
         if let Some(residual) = optional(inputs, slot::RESIDUAL)
             && residual.shape != sums
@@ -95,31 +98,30 @@ impl Epilogue {
         [_, channels, h, w]: [usize; 4],
         residual: Option<&'a [T]>,
     ) -> OpResult<Finish<'a, T>> {
-        let PerChannel { factor, offset } = self.per_channel(inputs, channels)?;
+        let ChannelAffine { factor, offset } = self.per_channel(inputs, channels)?;
         let slope = match optional(inputs, slot::SLOPE) {
             Some(slope) => slope.as_real()?.iter().copied().collect(),
             None => vec![T::zero(); channels],
         };
-        let channels = factor.iter().zip(&offset).zip(slope);
+        let channels = factor.iter().zip(&*offset).zip(slope);
         let channels =
             channels.map(|((&f, &o), slope)| Channel { factor: T::of(f), offset: T::of(o), slope }).collect();
         Ok(Finish { channels, pixels: h * w, residual, activation: self.activation })
     }
 
-    /// Bias and batch normalization in one: `factor[c] * sum + offset[c]`.
-    pub(crate) fn per_channel<T: Real>(&self, inputs: &Inputs<T>, channels: usize) -> OpResult<PerChannel> {
-        let wide = |slot| Ok(required(inputs, slot)?.as_real()?.mapv(T::f64)) as OpResult<ArrayD<f64>>;
+    /// Bias and affine map in one: `factor[c] * sum + offset[c]`.
+    pub(crate) fn per_channel<T: Real>(&self, inputs: &Inputs<T>, channels: usize) -> OpResult<ChannelAffine> {
         let bias = match optional(inputs, slot::BIAS) {
-            Some(_) => wide(slot::BIAS)?,
-            None => ArrayD::zeros(IxDyn(&[channels])),
+            Some(bias) => ChannelAffine::shift(bias.as_real()?.iter().map(|x| x.f64())),
+            None => ChannelAffine::shift(vec![0.0; channels]),
         };
-        let Some(norm) = &self.batch_norm else {
-            return Ok(PerChannel { factor: vec![1.0; channels], offset: bias.iter().copied().collect() });
-        };
-        let [scale, shift, mean, variance] = [0, 1, 2, 3].map(|at| wide(slot::STATISTICS + at));
-        let map = norm.per_channel([&scale?, &shift?, &mean?, &variance?]);
-        let offset = bias.iter().zip(&map.factor).zip(&map.offset).map(|((b, f), o)| b * f + o).collect();
-        Ok(PerChannel { factor: map.factor, offset })
+        Ok(self.affine.as_ref().map_or_else(|| bias.clone(), |affine| bias.then(affine)))
+    }
+
+    /// The epilogue of a range of the output's channels.
+    pub(super) fn of_channels(&self, range: &std::ops::Range<usize>) -> Epilogue {
+        let affine = self.affine.as_ref().map(|affine| affine.of_channels(range));
+        Epilogue { affine, ..self.clone() }
     }
 
     /// Carries the errors of image and residual to what is stored, and adds the rounding of the sums and of all that follows.
@@ -147,7 +149,7 @@ impl Epilogue {
         if let Some(residual_error) = optional(errors, slot::RESIDUAL) {
             error.iter_mut().zip(residual_error).for_each(|(error, more)| *error += more);
         }
-        // Beside the products: a batch normalization's factor in the filters, bias and residual.
+        // Beside the products: an affine map's factor in the filters, bias and residual.
         let gamma = gamma(rounding.each + 3);
         let factor = largest(finish.channels.iter().map(|channel| &channel.factor)).max(1.0);
         let flush = flush_of_products(rounding.flushes + 2, [largest(image.iter()), largest(filters.iter()) * factor]);

@@ -4,19 +4,19 @@
 //! Unlike every other pass this one rounds anew: the merged filters are products of the old ones, formed in f64 and rounded
 //! once. It therefore runs only where it is asked for.
 
-use super::{Change, fuse_pairs};
+use super::{Change, Rewrites, fuse_pairs};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::epilogue::slot;
 use crate::ops::window::{Pads, Window};
-use crate::ops::{Activation, Conv, Op};
+use crate::ops::{Activation, ChannelAffine, Conv, Op};
 use crate::tensor::{Tensor, TensorType};
 use crate::xray::interval::{Interval, intervals, is_always_identity};
 use ndarray::{Array4, ArrayD, Ix4};
 use std::collections::HashMap;
 
-pub(super) fn run(graph: &mut Graph) {
-    remove_always_on(graph);
-    fuse_pairs(graph, |graph, first, second| {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
+    remove_always_on(graph, rewrites);
+    fuse_pairs(graph, rewrites, |graph, first, second| {
         let (Op::Conv(one), Op::Conv(other)) = (&first.op, &second.op) else { return None };
         (second.input(slot::INPUT) == Some(first.outputs[0])).then(|| {
             let merged = merge(graph, (first, one), (second, other))?;
@@ -26,7 +26,7 @@ pub(super) fn run(graph: &mut Graph) {
 }
 
 /// Readers of an activation that never bends read what it reads.
-fn remove_always_on(graph: &mut Graph) {
+fn remove_always_on(graph: &mut Graph, rewrites: &mut Rewrites) {
     let known = intervals(graph, Interval::ALL);
     let mut stands_for: HashMap<ValueId, ValueId> = HashMap::new();
     for mut node in std::mem::take(&mut graph.nodes) {
@@ -35,7 +35,11 @@ fn remove_always_on(graph: &mut Graph) {
         }
         let output = node.outputs[0];
         match node.input(0) {
-            Some(input) if !graph.outputs.contains(&output) && is_always_identity(graph, &node, &known) => {
+            Some(input)
+                if !graph.outputs.contains(&output)
+                    && is_always_identity(graph, &node, &known)
+                    && rewrites.allow(&node.name, &graph.value(input).name) =>
+            {
                 stands_for.insert(output, input);
             }
             _ => graph.nodes.push(node),
@@ -68,7 +72,7 @@ pub fn merge(graph: &Graph, (first, one): (&Node, &Conv), (second, other): (&Nod
     let [Some(v), Some(w)] = [first, second].map(|node| filters(graph, node)) else {
         return said("filters are computed while the network runs");
     };
-    let Some((factor, offset)) = per_channel(graph, first, one, v.shape()[0]) else {
+    let Some(ChannelAffine { factor, offset }) = per_channel(graph, first, one, v.shape()[0]) else {
         return said("statistics are computed while the network runs");
     };
     // At the border the second one pads with zeros what the first one made, which is not what it makes of zeros.
@@ -120,13 +124,12 @@ fn filters(graph: &Graph, node: &Node) -> Option<Array4<f64>> {
 }
 
 /// What a convolution's bias and batch normalization do to each sum.
-fn per_channel(graph: &Graph, node: &Node, conv: &Conv, channels: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+fn per_channel(graph: &Graph, node: &Node, conv: &Conv, channels: usize) -> Option<ChannelAffine> {
     let all_known = node.inputs.iter().skip(1).flatten().all(|&id| graph.value(id).constant.is_some());
     let wide = |id: &Option<ValueId>| id.and_then(|id| graph.value(id).constant.as_ref().map(|c| c.cast::<f64>()));
     let inputs: Vec<Option<Tensor<f64>>> = node.inputs.iter().map(wide).collect();
     let inputs: Vec<Option<&Tensor<f64>>> = inputs.iter().map(Option::as_ref).collect();
-    let map = all_known.then(|| conv.epilogue.per_channel(&inputs, channels).ok()).flatten()?;
-    Some((map.factor, map.offset))
+    all_known.then(|| conv.epilogue.per_channel(&inputs, channels).ok()).flatten()
 }
 
 /// `filters[o, c, y, x] = sum over m, ky, kx of w[o, m, ky, kx] factor[m] v[m, c, y - ky stride, x - kx stride]`, and the bias

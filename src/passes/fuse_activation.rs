@@ -1,13 +1,14 @@
 //! operator -> activation: the operator applies it before it stores.
 
-use super::{Change, epilogue, epilogue_mut, fuse_pairs};
+use super::absorb::free_activation;
+use super::{Change, Rewrites, epilogue, epilogue_mut, fuse_pairs};
 use crate::graph::{Graph, Node};
 use crate::ops::epilogue::slot;
 use crate::ops::{Activate, Activation, Binary, BinaryFunction, Op};
 use crate::tensor::Tensor;
 
-pub(super) fn run(graph: &mut Graph) {
-    fuse_pairs(graph, |graph, producer, consumer| match &consumer.op {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
+    fuse_pairs(graph, rewrites, |graph, producer, consumer| match &consumer.op {
         Op::Activate(Activate { activation }) => {
             let activation = *activation;
             let change: Change = Box::new(move |_, node| {
@@ -15,9 +16,9 @@ pub(super) fn run(graph: &mut Graph) {
                     *place = activation;
                 }
             });
-            free_place(producer)?.err().map_or(Some(Ok(change)), |reason| Some(Err(reason)))
+            Some(free_place(producer)?.map(|()| change))
         }
-        Op::Binary(Binary { function: BinaryFunction::PRelu, activation: Activation::Identity }) => {
+        Op::Binary(Binary { function: BinaryFunction::PRelu, .. }) => {
             if consumer.input(0) != Some(producer.outputs[0]) {
                 return None;
             }
@@ -30,15 +31,7 @@ pub(super) fn run(graph: &mut Graph) {
 
 /// Whether the operator has a place for an activation, and whether it is free.
 fn free_place(producer: &Node) -> Option<Result<(), String>> {
-    let mut op = producer.op.clone();
-    if epilogue(&op).is_some_and(|epilogue| epilogue.pool.is_some()) {
-        return Some(Err("a pool comes first".into()));
-    }
-    let activation = *op.activation_mut()?;
-    Some(match activation {
-        Activation::Identity => Ok(()),
-        taken => Err(format!("it applies {} already", taken.name())),
-    })
+    free_activation(&mut producer.op.clone()).map(|place| place.map(|_| ()))
 }
 
 /// PRelu with one slope is LeakyRelu; with one for each channel it is a convolution's own.

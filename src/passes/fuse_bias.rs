@@ -1,15 +1,15 @@
 //! conv or product -> Add of a constant: the constant becomes the bias.
 
-use super::{Change, epilogue, fuse_pairs};
+use super::{Change, Rewrites, epilogue, fuse_pairs};
 use crate::graph::{Graph, Node};
 use crate::ops::epilogue::slot;
 use crate::ops::strided::broadcast;
 use crate::ops::{Activation, Binary, BinaryFunction, MatMul, Op};
 use crate::tensor::Tensor;
 
-pub(super) fn run(graph: &mut Graph) {
-    fuse_pairs(graph, |graph, producer, add| {
-        let Op::Binary(Binary { function: BinaryFunction::Add, activation: Activation::Identity }) = add.op else {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
+    fuse_pairs(graph, rewrites, |graph, producer, add| {
+        let Op::Binary(Binary { function: BinaryFunction::Add, .. }) = add.op else {
             return None;
         };
         let slot = (0..2).find(|&slot| add.input(slot) != Some(producer.outputs[0]))?;
@@ -25,8 +25,7 @@ pub(super) fn run(graph: &mut Graph) {
 }
 
 fn into_conv(graph: &Graph, conv: &Node, epilogue: &crate::ops::Epilogue, constant: &Tensor) -> Result<Change, String> {
-    let taken =
-        conv.input(slot::BIAS).is_some() || conv.input(slot::RESIDUAL).is_some() || epilogue.batch_norm.is_some();
+    let taken = conv.input(slot::BIAS).is_some() || conv.input(slot::RESIDUAL).is_some() || epilogue.affine.is_some();
     if taken || epilogue.activation != Activation::Identity || epilogue.pool.is_some() {
         return Err("the convolution has a bias already, or something else comes first".into());
     }

@@ -1,15 +1,19 @@
 //! Pad -> convolution or average pool: zeros around the image are the window's own padding.
 
+use super::Rewrites;
 use crate::graph::{Graph, Node};
 use crate::ops::epilogue::slot;
 use crate::ops::window::{Pads, Window};
 use crate::ops::{Op, Pad, PadMode, PoolKind};
 
-pub(super) fn run(graph: &mut Graph) {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
     let mut index = 0;
     while index < graph.nodes.len() {
         match fused(graph, index) {
             Some((reader, op)) => {
+                if !rewrites.allow(&graph.nodes[reader].name, &graph.nodes[index].name) {
+                    return;
+                }
                 let pad = graph.nodes.remove(index);
                 let node = &mut graph.nodes[reader - 1];
                 node.op = op;

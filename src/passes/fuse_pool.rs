@@ -1,6 +1,6 @@
 //! conv -> MaxPool or AveragePool: the convolution stores only the pooled tensor.
 
-use super::{epilogue, epilogue_mut, fuse_pairs};
+use super::{Rewrites, epilogue, epilogue_mut, fuse_pairs};
 use crate::graph::{Graph, Node};
 use crate::ops::epilogue::slot;
 use crate::ops::{Conv, ConvTranspose, Op, Pool, conv};
@@ -10,8 +10,8 @@ use crate::plan::Limits;
 /// costs more than the traffic that it saves; 3x3 windows at stride 2, the usual overlapping pool, take 2.25.
 const MOST_RECOMPUTATION: f64 = 2.5;
 
-pub(super) fn run(graph: &mut Graph) {
-    fuse_pairs(graph, |graph, conv, consumer| {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
+    fuse_pairs(graph, rewrites, |graph, conv, consumer| {
         let Op::Pool(pool) = &consumer.op else { return None };
         let epilogue = epilogue(&conv.op)?;
         if epilogue.pool.is_some() {

@@ -1,13 +1,13 @@
 //! conv -> Add of another tensor of the same shape: the convolution adds it before its activation.
 
-use super::{epilogue, fuse_pairs};
+use super::{Rewrites, epilogue, fuse_pairs};
 use crate::graph::Graph;
 use crate::ops::epilogue::slot;
 use crate::ops::{Activation, Binary, BinaryFunction, Op};
 
-pub(super) fn run(graph: &mut Graph) {
-    fuse_pairs(graph, |graph, conv, add| {
-        let Op::Binary(Binary { function: BinaryFunction::Add, activation: Activation::Identity }) = add.op else {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
+    fuse_pairs(graph, rewrites, |graph, conv, add| {
+        let Op::Binary(Binary { function: BinaryFunction::Add, .. }) = add.op else {
             return None;
         };
         let epilogue = epilogue(&conv.op)?;

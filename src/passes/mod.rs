@@ -1,6 +1,9 @@
 //! Graph -> graph. A pass never changes what a graph computes, only how many tensors that takes.
 
+mod absorb;
 pub mod collapse;
+#[doc(hidden)]
+pub mod fault;
 pub mod fold_constants;
 mod fuse_activation;
 mod fuse_batch_norm;
@@ -15,12 +18,15 @@ mod recognise_activations;
 mod recognise_normalizations;
 mod recognise_squares;
 mod remove_identities;
+mod rewrites;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Activation, Binary, BinaryFunction, Op, epilogue::Epilogue};
 use crate::tensor::Tensor;
-use readers::Readers;
+use absorb::{Change, fuse_pairs};
+pub use rewrites::Rewrite;
+use rewrites::Rewrites;
 
 /// One rewriting of a graph.
 pub struct Pass {
@@ -28,7 +34,7 @@ pub struct Pass {
     pub name: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
-    run: fn(&mut Graph),
+    run: fn(&mut Graph, &mut Rewrites),
 }
 
 /// The pass that changes rounding: it is never among those that run unasked.
@@ -44,10 +50,10 @@ pub static PASSES: [Pass; 10] = [
     Pass {
         name: "patterns",
         summary: "SiLU, HardSwish, HardSigmoid, Mish, GELU and normalizations over rows that are several nodes, each into one; squares from powers",
-        run: |graph| {
-            recognise_squares::run(graph);
-            recognise_normalizations::run(graph);
-            recognise_activations::run(graph);
+        run: |graph, rewrites| {
+            recognise_squares::run(graph, rewrites);
+            recognise_normalizations::run(graph, rewrites);
+            recognise_activations::run(graph, rewrites);
         },
     },
     Pass {
@@ -117,74 +123,26 @@ impl Fusion {
 ///
 /// # Errors
 /// [`Error::Internal`] where a pass left an invalid graph: a bug.
-pub fn optimize(mut graph: Graph, fusion: &Fusion) -> Result<Graph> {
+pub fn optimize(graph: Graph, fusion: &Fusion) -> Result<Graph> {
+    optimize_up_to(graph, fusion, usize::MAX).map(|(graph, _)| graph)
+}
+
+/// The same with so many rewrites of the chosen passes at most, and the rewrites that were done, in order.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn optimize_up_to(mut graph: Graph, fusion: &Fusion, most: usize) -> Result<(Graph, Vec<Rewrite>)> {
+    let mut rewrites = Rewrites::up_to(most);
     fold_constants::run(&mut graph);
     remove_identities::run(&mut graph);
     // What a later pass fuses may bring an operator next to a convolution that an earlier pass knows: the second round
     // fuses it, or says why not.
     for pass in [&PASSES, &PASSES].into_iter().flatten().filter(|pass| fusion.0.contains(&pass.name)) {
-        (pass.run)(&mut graph);
+        rewrites.begin(pass.name);
+        (pass.run)(&mut graph, &mut rewrites);
         graph.validate()?;
     }
-    Ok(graph)
-}
-
-/// How a producer changes when it takes its consumer in. The graph is there to add constants to.
-type Change = Box<dyn FnOnce(&mut Graph, &mut Node)>;
-
-/// Offers each pair of a node and its only reader to `fuse`, in order, and merges those for which it returns a change. A
-/// reason not to fuse is noted at the producer; `None` says that the pair does not concern the pass.
-fn fuse_pairs(graph: &mut Graph, fuse: impl Fn(&Graph, &Node, &Node) -> Option<Result<Change, String>>) {
-    let mut index = 0;
-    let mut readers = Readers::of(graph);
-    while index < graph.nodes.len() {
-        match pair(graph, &readers, index, &fuse) {
-            Some((consumer, Ok(change))) => {
-                [index, consumer].into_iter().for_each(|gone| readers.remove(&graph.nodes[gone]));
-                absorb(graph, index, consumer, change);
-                readers.add(&graph.nodes[consumer - 1]);
-            }
-            Some((consumer, Err(reason))) => {
-                let note = format!("{}: {reason}", graph.nodes[consumer].name);
-                let notes = &mut graph.nodes[index].not_fused_because;
-                if !notes.contains(&note) {
-                    notes.push(note);
-                }
-                index += 1;
-            }
-            None => index += 1,
-        }
-    }
-}
-
-fn pair(
-    graph: &Graph,
-    readers: &Readers,
-    index: usize,
-    fuse: &impl Fn(&Graph, &Node, &Node) -> Option<Result<Change, String>>,
-) -> Option<(usize, Result<Change, String>)> {
-    let node = &graph.nodes[index];
-    let &[output] = &node.outputs[..] else { return None };
-    match readers.sole(graph, index, output) {
-        Ok(consumer) => fuse(graph, node, &graph.nodes[consumer]).map(|change| (consumer, change)),
-        // Had it been the only reader, would this pass have fused one of them?
-        Err(reason) => readers
-            .of_result(graph, index, output)
-            .find(|&consumer| matches!(fuse(graph, node, &graph.nodes[consumer]), Some(Ok(_))))
-            .map(|consumer| (consumer, Err(reason.to_string()))),
-    }
-}
-
-/// The producer takes the consumer's place and name of result. Nothing between the two reads the producer's own result.
-fn absorb(graph: &mut Graph, producer: usize, consumer: usize, change: Change) {
-    let mut node = graph.nodes.remove(producer);
-    change(graph, &mut node);
-    let place = &mut graph.nodes[consumer - 1];
-    node.outputs.clone_from(&place.outputs);
-    node.fused.push(place.name.clone());
-    node.fused.append(&mut place.fused);
-    node.not_fused_because.append(&mut place.not_fused_because);
-    *place = node;
+    Ok((graph, rewrites.done()))
 }
 
 /// The function of a node that is arithmetic and nothing else.

@@ -2,6 +2,7 @@
 //! between which TensorFlow and Keras put what they cannot say in `[n, c, h, w]`; what is left of them stands where a reader
 //! needs it. What computes element by element computes the same in any order of dimensions.
 
+use super::Rewrites;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Concat, Op, Transpose};
 use crate::tensor::{Tensor, TensorType, each_kind};
@@ -15,8 +16,11 @@ struct Pending {
     permutation: Vec<usize>,
 }
 
-pub(super) fn run(graph: &mut Graph) {
-    if !graph.nodes.iter().any(|node| matches!(node.op, Op::Transpose(_))) {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
+    let transpositions: Vec<&Node> = graph.nodes.iter().filter(|node| matches!(node.op, Op::Transpose(_))).collect();
+    // All move at once: what one of them meets depends on the others.
+    let (Some(first), Some(last)) = (transpositions.first(), transpositions.last()) else { return };
+    if !rewrites.allow(&first.name, &last.name) {
         return;
     }
     let mut walk = Walk { stays: read_by_others(graph), pending: HashMap::new(), stands_for: HashMap::new() };

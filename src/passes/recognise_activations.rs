@@ -1,7 +1,7 @@
 //! Activations that exporters write as several nodes: `x sigmoid(x)`, `x clip(x + 3, 0, 6) / 6`, `x tanh(softplus(x))`,
 //! `x (1 + erf(x / sqrt(2))) / 2`, and the same by tanh. A file has 1 / 6 and the like rounded to f32, and that much may change.
 
-use super::{arithmetic, number};
+use super::{Rewrites, arithmetic, number};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Activate, Activation, BinaryFunction, Op, Unary, UnaryFunction};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
@@ -12,10 +12,12 @@ const CUBE: f64 = 0.044715;
 /// No activation is written in more nodes; a file may multiply thousands of times in a row.
 const MOST_PARTS: usize = 12;
 
-pub(super) fn run(graph: &mut Graph) {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
     let mut index = 0;
     while index < graph.nodes.len() {
-        if let Some((activation, x, mut parts)) = recognised(graph, index) {
+        if let Some((activation, x, mut parts)) = recognised(graph, index)
+            && rewrites.allow(&graph.nodes[index].name, &graph.value(x).name)
+        {
             parts.sort_unstable();
             let mut node = Node::new(&graph.nodes[index].name, Activate { activation }, vec![Some(x)], vec![]);
             node.outputs.clone_from(&graph.nodes[index].outputs);

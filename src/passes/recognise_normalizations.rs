@@ -2,20 +2,20 @@
 //! them, and as the operators of ONNX are read. Each becomes one operator, which then takes in the scale, the bias and the
 //! reshapes around it.
 
-use super::{Change, arithmetic, fuse_pairs, number};
+use super::{Change, Rewrites, arithmetic, fuse_pairs, number};
 use crate::graph::{Graph, Node, ValueId};
-use crate::ops::normalize::slot;
-use crate::ops::{Activation, Binary, BinaryFunction, Normalize, Op, ReduceKind, Unary, UnaryFunction};
+use crate::ops::{Activation, Binary, BinaryFunction, ChannelAffine, Normalize, Op, ReduceKind, Unary, UnaryFunction};
 use crate::tensor::{Tensor, row_major_slice};
-use ndarray::Array1;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
-pub(super) fn run(graph: &mut Graph) {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
     let users = Users::of(graph);
-    let found = (0..graph.nodes.len()).filter_map(|last| recognised(graph, &users, last)).collect();
+    let found = (0..graph.nodes.len()).filter_map(|last| recognised(graph, &users, last));
+    let found =
+        found.filter(|found| rewrites.allow(&graph.nodes[found.last].name, &graph.value(found.x).name)).collect();
     replace(graph, found);
-    fuse_pairs(graph, |graph, producer, consumer| {
+    fuse_pairs(graph, rewrites, |graph, producer, consumer| {
         let Op::Normalize(norm) = &producer.op else { return None };
         if norm.activation != Activation::Identity {
             return None;
@@ -25,9 +25,7 @@ pub(super) fn run(graph: &mut Graph) {
                 let shape = reshape.shape.clone();
                 Some(Ok(change(move |norm| norm.shape = shape)))
             }
-            Op::Binary(Binary { function, activation: Activation::Identity }) => {
-                affine(graph, norm, *function, [producer, consumer]).map(Ok)
-            }
+            Op::Binary(Binary { function, .. }) => affine(graph, norm, *function, [producer, consumer]).map(Ok),
             _ => None,
         }
     });
@@ -62,17 +60,11 @@ fn replace(graph: &mut Graph, found: Vec<Found>) {
             _ => name,
         };
         let fused = parts.iter().flat_map(|part| [vec![part.name.clone()], part.fused.clone()].concat()).collect();
-        let [scale, bias] = [("scale", 1.0), ("bias", 0.0)]
-            .map(|(what, number)| graph.add_constant(format!("{name}.{what}"), vector(vec![number])));
-        let node = Node::new(name, op, vec![Some(x), Some(scale), Some(bias)], outputs);
+        let node = Node::new(name, op, vec![Some(x)], outputs);
         graph.nodes[last] = Node { fused, origin, ..node };
     }
     let mut index = 0..;
     graph.nodes.retain(|_| index.next().is_none_or(|index| !gone.contains(&index)));
-}
-
-fn vector(numbers: Vec<f32>) -> Tensor {
-    Tensor::Real(Array1::from(numbers).into_dyn())
 }
 
 /// Who makes and who reads each value.
@@ -157,7 +149,8 @@ impl Formula<'_> {
         if !is_end || row == 0 || !is_whole || !self.is_one_a_row(divisor, &ty.shape, &axes) {
             return None;
         }
-        Some((Normalize { shape: vec![], row, inner: 1, epsilon, activation: Activation::Identity }, x))
+        let affine = ChannelAffine::scale([1.0]);
+        Some((Normalize { shape: vec![], row, inner: 1, affine, epsilon, activation: Activation::Identity }, x))
     }
 
     /// Takes a node in where it is as wanted.
@@ -238,7 +231,7 @@ impl Formula<'_> {
 
 /// Numbers that serve `inner` neighbouring elements each; behind the last comes the first again.
 struct Cycle {
-    numbers: Vec<f32>,
+    numbers: Vec<f64>,
     inner: usize,
 }
 
@@ -247,7 +240,7 @@ impl Cycle {
     fn of(constant: &Tensor, shape: &[usize]) -> Option<Self> {
         let Tensor::Real(array) = constant else { return None };
         let skipped = shape.len().checked_sub(array.ndim())?;
-        let numbers = row_major_slice(array).to_vec();
+        let numbers = row_major_slice(array).iter().copied().map(f64::from).collect();
         let own = |axis: &usize| array.shape()[*axis] != 1;
         let (Some(first), Some(last)) = ((0..array.ndim()).find(own), (0..array.ndim()).rev().find(own)) else {
             return Some(Cycle { numbers, inner: 1 });
@@ -257,7 +250,7 @@ impl Cycle {
     }
 
     /// The same with a number for each `inner` elements, `count` in all; none where those do not fit it.
-    fn refined(&self, inner: usize, count: usize) -> Option<Vec<f32>> {
+    fn refined(&self, inner: usize, count: usize) -> Option<Vec<f64>> {
         let own = self.numbers.len();
         let fits = own == 1 || (self.inner.is_multiple_of(inner) && self.inner * own == inner * count);
         fits.then(|| (0..count).map(|at| self.numbers[at * inner / self.inner % own]).collect())
@@ -276,32 +269,23 @@ fn affine(
     if graph.value(consumer.outputs[0]).ty != graph.value(result).ty {
         return None;
     }
-    let factor = Cycle::of(graph.constant_input(consumer, other)?, &norm.shape)?;
-    let own = |slot| {
-        let numbers = row_major_slice(graph.constant_input(producer, slot)?.as_real().ok()?).to_vec();
-        Some(Cycle { numbers, inner: norm.inner })
-    };
-    let [scale, bias] = [own(slot::SCALE)?, own(slot::BIAS)?];
+    let constant = Cycle::of(graph.constant_input(consumer, other)?, &norm.shape)?;
+    let own = |numbers: &[f64]| Cycle { numbers: numbers.to_vec(), inner: norm.inner };
+    let [scale, bias] = [own(&norm.affine.factor), own(&norm.affine.offset)];
     // The finer of the two ways to share numbers serves both.
-    let ways = [(factor.inner, factor.numbers.len()), (norm.inner, scale.numbers.len())];
-    let (inner, [other, mut scale, mut bias]) = ways.into_iter().find_map(|(inner, count)| {
+    let ways = [(constant.inner, constant.numbers.len()), (norm.inner, scale.numbers.len())];
+    let (inner, [constant, factor, offset]) = ways.into_iter().find_map(|(inner, count)| {
         let refined = |cycle: &Cycle| cycle.refined(inner, count);
-        Some((inner, [refined(&factor)?, refined(&scale)?, refined(&bias)?]))
+        Some((inner, [refined(&constant)?, refined(&scale)?, refined(&bias)?]))
     })?;
-    match function {
-        BinaryFunction::Mul => {
-            scale.iter_mut().chain(&mut bias).zip(other.iter().cycle()).for_each(|(own, factor)| *own *= factor);
-        }
-        BinaryFunction::Add => bias.iter_mut().zip(&other).for_each(|(own, addend)| *own += addend),
+    let next = match function {
+        BinaryFunction::Mul => ChannelAffine::scale(constant),
+        BinaryFunction::Add => ChannelAffine::shift(constant),
         _ => return None,
-    }
-    let name = producer.name.clone();
-    Some(Box::new(move |graph, node| {
-        for (slot, what, numbers) in [(slot::SCALE, "scale", scale), (slot::BIAS, "bias", bias)] {
-            node.set_input(slot, graph.add_constant(format!("{name}.{what}"), vector(numbers)));
-        }
-        if let Op::Normalize(norm) = &mut node.op {
-            norm.inner = inner;
-        }
+    };
+    let affine = ChannelAffine { factor: factor.into(), offset: offset.into() }.then(&next);
+    Some(change(move |norm| {
+        norm.inner = inner;
+        norm.affine = affine;
     }))
 }

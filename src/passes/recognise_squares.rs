@@ -1,13 +1,15 @@
 //! The square that exporters write as a power, as in the variance of a LayerNormalization by parts: a product with itself has no
 //! logarithm to round, and the parts are then those that the operator itself is made of.
 
-use super::number;
+use super::{Rewrites, number};
 use crate::graph::{Graph, ValueId};
 use crate::ops::{BinaryFunction, Op};
 
-pub(super) fn run(graph: &mut Graph) {
+pub(super) fn run(graph: &mut Graph, rewrites: &mut Rewrites) {
     for index in 0..graph.nodes.len() {
-        if let Some(x) = squared(graph, index) {
+        if let Some(x) = squared(graph, index)
+            && rewrites.allow(&graph.nodes[index].name, &graph.value(x).name)
+        {
             let node = &mut graph.nodes[index];
             node.inputs = vec![Some(x); 2];
             if let Op::Binary(binary) = &mut node.op {

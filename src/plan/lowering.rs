@@ -8,9 +8,8 @@ use crate::bound::Summation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Kernel, Part, Variant, WORKGROUP};
-use crate::ops::batch_normalization::PerChannel;
 use crate::ops::epilogue::{Epilogue, slot};
-use crate::ops::{OpResult, Problem};
+use crate::ops::{ChannelAffine, OpResult, Problem};
 use crate::tensor::{Tensor, TensorType, checked_len};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -318,17 +317,17 @@ impl<'a> Lowering<'a> {
         (0..channels).step_by(most).map(|start| start..(start + most).min(channels)).collect()
     }
 
-    /// What the filters are on a device, a row for each output channel: a fused batch normalization scales them and joins
+    /// What the filters are on a device, a row for each output channel: a fused affine map scales them and joins
     /// the biases, in f64, rounded once.
     pub fn folded(&self, filters: &[f32], epilogue: &Epilogue) -> OpResult<Folded> {
         let out_c = self.output_type(0).shape[1];
         let row = (filters.len() / out_c).max(1);
-        let PerChannel { factor, offset } = epilogue.per_channel(&self.epilogue_constants()?, out_c)?;
+        let ChannelAffine { factor, offset } = epilogue.per_channel(&self.epilogue_constants()?, out_c)?;
         let slope = match self.has_input(slot::SLOPE) {
             true => self.constant(slot::SLOPE)?.as_real()?.iter().copied().collect(),
             false => vec![0.0; out_c],
         };
-        let scaled = filters.chunks(row).zip(&factor);
+        let scaled = filters.chunks(row).zip(&*factor);
         let weights =
             scaled.flat_map(|(row, factor)| row.iter().map(move |&w| (f64::from(w) * factor) as f32)).collect();
         Ok(Folded { weights, bias: offset.iter().map(|&x| x as f32).collect(), slope })

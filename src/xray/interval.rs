@@ -173,7 +173,7 @@ fn of_conv(graph: &Graph, node: &Node, conv: &Conv, input: &Known) -> Option<Kno
 fn all_at_least_zero(
     input: &Known,
     weights: &ndarray::ArrayD<f64>,
-    map: &crate::ops::batch_normalization::PerChannel,
+    map: &crate::ops::ChannelAffine,
     oc: usize,
     first: usize,
 ) -> bool {

@@ -53,7 +53,11 @@ pub fn batch_norm(build: &mut Build, name: &str, x: ValueId) -> ValueId {
     let channels = build.shape(x)[1];
     let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
     let variance = Some(build.positive(&[channels]));
-    build.node(name, BatchNormalization { epsilon: 1e-5, activation: NONE }, &[Some(x), scale, bias, mean, variance])
+    build.node(
+        name,
+        BatchNormalization { epsilon: 1e-5, after: None, activation: NONE },
+        &[Some(x), scale, bias, mean, variance],
+    )
 }
 
 pub fn max_pool(build: &mut Build, name: &str, x: ValueId, kernel: usize, stride: usize) -> ValueId {

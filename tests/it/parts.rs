@@ -21,7 +21,7 @@ fn network() -> Case {
     let window = |kernel, stride| Window { kernel, stride, dilation: [1, 1], pads: Pads::default() };
     let conv = Conv { window: window([3, 3], [1, 1]), groups: 1, epilogue: Epilogue::default() };
     let conv = build.node("conv", conv, &[Some(x), Some(weights), Some(bias)]);
-    let norm = BatchNormalization { epsilon: 1e-5, activation: Activation::Identity };
+    let norm = BatchNormalization { epsilon: 1e-5, after: None, activation: Activation::Identity };
     let inputs: Vec<_> = [conv].into_iter().chain(statistics).map(Some).collect();
     let norm = build.node("norm", norm, &inputs);
     let add = Binary { function: BinaryFunction::Add, activation: Activation::Identity };
@@ -106,8 +106,8 @@ fn a_fused_kernel_that_alone_is_wrong_departs_at_its_part() {
     assert_eq!((pool.only_fused, pool.first_wrong_part.as_deref()), (true, Some("pool")));
 
     let norm = located(&|op| {
-        if let Some(norm) = epilogue(op).and_then(|epilogue| epilogue.batch_norm.as_mut()) {
-            norm.epsilon = 0.5;
+        if let Some(affine) = epilogue(op).and_then(|epilogue| epilogue.affine.as_mut()) {
+            affine.factor = affine.factor.iter().map(|factor| 0.9 * factor).collect();
         }
     });
     assert_eq!((norm.only_fused, norm.first_wrong_part.as_deref()), (true, Some("batch norm")));

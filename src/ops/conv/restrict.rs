@@ -24,6 +24,7 @@ pub fn conv(op: &Conv, inputs: &[Option<&TensorType>], axis: usize, range: &Rang
                 _ => Some(0),
             };
             let mut part = Restricted::along(op.clone(), inputs.len(), range, read);
+            part.op.epilogue = op.epilogue.of_channels(range);
             if shape.groups > 1 {
                 let [first, end] = [range.start, range.end].map(|channel| channel / in_group);
                 let read_by_each = shape.in_c / shape.groups;

@@ -2,7 +2,7 @@
 //! and deviation of each row from these, and the affine map of each element. Many invocations share a row, so that few long
 //! rows keep an adapter busy; none waits for another, since barriers are what software adapters do worst.
 
-use super::{Normalize, slot};
+use super::Normalize;
 use crate::kernels::{Kernel, Part, WORKGROUP};
 use crate::ops::activate::{FOUR, ONE, either_behind};
 use crate::ops::activation::activation_parts;
@@ -10,7 +10,6 @@ use crate::ops::strided::{FOUR_NUMBERS, NUMBER};
 use crate::ops::{OpResult, real_type, unsupported};
 use crate::plan::Lowering;
 use crate::plan::layout::{CHANNELS, Layout};
-use crate::tensor::row_major_slice;
 use crate::{part, uniform};
 
 uniform! {
@@ -109,41 +108,46 @@ struct Walk {
 
 impl Walk {
     /// Number by number, or in fours of a row.
-    fn plain(op: &Normalize, [scale, bias]: [&[f32]; 2]) -> Self {
-        let count = scale.len();
+    fn plain(op: &Normalize) -> Self {
+        let count = op.affine.factor.len();
         let shared = count == 1 || op.inner.is_multiple_of(CHANNELS);
         let fours = op.row.is_multiple_of(CHANNELS) && (shared || op.inner == 1 && count.is_multiple_of(CHANNELS));
         let width = if fours { CHANNELS } else { 1 };
         let copies = if fours && shared { CHANNELS } else { 1 };
-        let lain = |values: &[f32]| values.iter().flat_map(|&x| std::iter::repeat_n(x, copies)).collect();
+        let lain = |values: &[f64]| values.iter().flat_map(|&x| std::iter::repeat_n(x as f32, copies)).collect();
         Walk {
             layout: Layout::Plain,
             width,
             rows: usize::from(fours),
             row: op.row / width,
             inner: if count == 1 { op.row / width } else { (op.inner / copies).max(1) },
-            scales: lain(scale),
-            biases: lain(bias),
+            scales: lain(&op.affine.factor),
+            biases: lain(&op.affine.offset),
         }
     }
 
     /// An image by four channels: of four rows at once, or of rows that are whole fours of channels.
-    fn by_four(op: &Normalize, [scale, bias]: [&[f32]; 2]) -> Option<Self> {
-        let &[_, channels, h, w] = &op.shape[..] else { return None };
+    fn by_four(op: &Normalize) -> Option<Self> {
+        let &[batch, channels, h, w] = &op.shape[..] else { return None };
         let pixels = h * w;
         let alone = op.row == pixels;
         let whole = channels.is_multiple_of(CHANNELS);
         // Behind the last channel there are zeros, which stay zeros: their deviation is that of epsilon.
         let keeps_zeros = op.epsilon > 0.0 && op.activation.apply(0.0f32, 0.0) == 0.0;
         let rows = if whole { alone || op.row.is_multiple_of(pixels * CHANNELS) } else { alone && keeps_zeros };
-        let of_channels = scale.len() == 1 || op.inner.is_multiple_of(pixels);
+        let count = op.affine.factor.len();
+        let of_channels = count == 1 || op.inner.is_multiple_of(pixels);
         if !rows || !of_channels {
             return None;
         }
-        let lain = |values: &[f32]| {
-            let mut lain: Vec<f32> = (0..channels).map(|c| values[c * pixels / op.inner % values.len()]).collect();
-            lain.resize(channels.next_multiple_of(CHANNELS), 0.0);
-            lain
+        // Numbers may differ from image to image: those of one image serve all only if they begin anew with each.
+        let begins_anew = count == 1 || (channels * pixels).is_multiple_of(op.inner * count);
+        let images = if begins_anew { 1 } else { batch };
+        let padded = channels.next_multiple_of(CHANNELS);
+        let lain = |values: &[f64]| {
+            let of = |image, c| values[(image * channels + c) * pixels / op.inner % count] as f32;
+            let places = (0..images).flat_map(|image| (0..padded).map(move |c| (image, c)));
+            places.map(|(image, c)| if c < channels { of(image, c) } else { 0.0 }).collect()
         };
         Some(Walk {
             layout: Layout::ByFour,
@@ -151,8 +155,8 @@ impl Walk {
             rows: if alone { 2 } else { 1 },
             row: if alone { pixels } else { op.row / CHANNELS },
             inner: pixels,
-            scales: lain(scale),
-            biases: lain(bias),
+            scales: lain(&op.affine.factor),
+            biases: lain(&op.affine.offset),
         })
     }
 }
@@ -160,11 +164,8 @@ impl Walk {
 pub(super) fn lower(op: &Normalize, node: &mut Lowering<'_>) -> OpResult<()> {
     let types = node.input_types();
     let x = real_type(&types, 0)?;
-    let (scale, bias) = (node.constant(slot::SCALE)?.as_real()?, node.constant(slot::BIAS)?.as_real()?);
-    let (scale, bias) = (row_major_slice(scale), row_major_slice(bias));
-    let numbers: [&[f32]; 2] = [&scale, &bias];
-    let by_four = if node.lies_by_four(0) && x.shape == op.shape { Walk::by_four(op, numbers) } else { None };
-    let walk = by_four.unwrap_or_else(|| Walk::plain(op, numbers));
+    let by_four = if node.lies_by_four(0) && x.shape == op.shape { Walk::by_four(op) } else { None };
+    let walk = by_four.unwrap_or_else(|| Walk::plain(op));
     let Walk { layout, width, row, .. } = walk;
 
     let (input, output) = (node.input_as(0, layout)?, node.output_as(0, layout)?);

@@ -114,7 +114,7 @@ fn batch_normalizations() -> Build {
         for (x, lies) in [(numbers, "one by one"), (fours, "in fours"), (behind, "by four channels")] {
             let [scale, bias, mean] = [(); 3].map(|()| Some(build.constant(&[channels])));
             let variance = Some(build.positive(&[channels]));
-            let op = BatchNormalization { epsilon: 1e-5, activation };
+            let op = BatchNormalization { epsilon: 1e-5, after: None, activation };
             build.node(&format!("{} {lies}", activation.name()), op, &[Some(x), scale, bias, mean, variance]);
         }
     }

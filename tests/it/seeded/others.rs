@@ -34,7 +34,10 @@ pub fn case(mut build: Build, kernel: &str, seed: Seed, activation: Activation) 
         "channel_affine" | "channel_affine numbers_four" => {
             let statistics = [(); 3].map(|()| channels(&mut build));
             let variance = Some(build.positive(&[3]));
-            (BatchNormalization { epsilon: 1e-5, activation }.into(), [&statistics[..], &[variance]].concat())
+            (
+                BatchNormalization { epsilon: 1e-5, after: None, activation }.into(),
+                [&statistics[..], &[variance]].concat(),
+            )
         }
         "row_sums" | "row_statistics" | "normalize_rows" => {
             let y = normalize(&mut build, "y", x, (IMAGES, 91, 91, 3), activation);
