@@ -19,11 +19,15 @@ use super::layers::{self, Go};
 use super::model_args::ModelArgs;
 use super::quantity::shortened;
 use super::save_args::SaveArgs;
-use crate::compare::{Difference, Guilty, Layer, Location, Mode, Part, Quantiles, Tolerance, Verdict, locate};
+use crate::compare::{
+    Difference, Guilty, Layer, Location, Mode, Part, Quantiles, Tolerance, Verdict, WrongFusion, first_wrong_rewrite,
+    locate,
+};
 use crate::default_model;
 use crate::error::{Error, Result, escape};
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::onnx::Model;
+use crate::passes::Rewrite;
 use crate::plan::Plan;
 use crate::report::Table;
 use crate::special_values::SpecialValues;
@@ -32,6 +36,7 @@ use clap::Args;
 use outputs::{Expected, OffInF32, OutputReport};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Args)]
 pub struct CompareArgs {
@@ -84,6 +89,8 @@ struct Report {
     first_diverging: Option<String>,
     /// Where in that layer the error is.
     guilty: Option<Location>,
+    /// The fusion after which an output is wrong, where every layer is right.
+    wrong_fusion: Option<WrongFusion>,
     /// The command that replays the reproducer, where one was written.
     bundle: Option<String>,
     outputs: Vec<OutputReport>,
@@ -105,7 +112,13 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<Code> {
     let feed = args.feed(&model, &bindings)?;
     let request = Request { batch: args.model.batch(), independent: false };
     let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
-    let bound = bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;
+    let mut bound =
+        bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;
+    if args.faults.is_wrong_fusion() {
+        let (graph, _) = args.faults.fused(bound.network.unfused.clone(), &fusion, usize::MAX)?;
+        bound.network.plan = device.plan(&graph, &args.faults)?;
+        bound.network.graph = Arc::new(graph);
+    }
     args.device.warn_where_unused(bound.network.plan.as_ref().map(Plan::kernels).as_ref(), console);
     for fed in bound.feed.iter().filter(|_| !args.json) {
         console.line(format_args!("input     {fed}"))?;
@@ -179,8 +192,17 @@ impl CompareArgs {
         if let Some(folder) = self.inputs.test_data() {
             outputs.extend(expected.judge_by_files(&computed, &folder)?);
         }
+        let is_wrong = outputs.iter().any(|output| output.difference.verdict == Verdict::Mismatch);
+        let wrong_fusion = match layers_are_right && is_wrong {
+            true => self.wrong_fusion(device, bound, &inputs, &expected)?,
+            false => None,
+        };
+        let of_fusion = wrong_fusion.as_ref().and_then(|wrong| {
+            let takes = |node: &Node| node.name == wrong.rewrite.taken || node.fused.contains(&wrong.rewrite.taken);
+            bound.network.graph.nodes.iter().position(takes)
+        });
         let suspect = Suspect {
-            node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node))?,
+            node: self.bundle.node(bound, guilty.as_ref().map(|guilty| guilty.node).or(of_fusion))?,
             model,
             bound,
             engine: &engine,
@@ -215,9 +237,36 @@ impl CompareArgs {
             layers,
             first_diverging,
             guilty,
+            wrong_fusion,
             bundle,
             outputs,
         })
+    }
+
+    /// Undoes fusions by halves until the outputs are those of the unfused network.
+    fn wrong_fusion(
+        &self,
+        device: &Device,
+        bound: &Bound,
+        inputs: &Named,
+        expected: &Expected<'_>,
+    ) -> Result<Option<WrongFusion>> {
+        let fusion = self.fusion.fusion()?;
+        let fused = |most| self.faults.fused(bound.network.unfused.clone(), &fusion, most);
+        let (_, rewrites) = fused(usize::MAX)?;
+        let mut is_right = |most: usize| {
+            let (graph, _) = fused(most)?;
+            let plan = match device {
+                Device::Cpu => None,
+                Device::Gpu(gpu) => Some(self.faults.plan_part(&graph, &gpu.limits())?),
+            };
+            let computed = Engine::with_plan(device, &graph, plan.as_ref())?.run(inputs)?;
+            let outputs = expected.judge(&computed, true)?;
+            Ok(outputs.iter().all(|output| output.difference.verdict != Verdict::Mismatch))
+        };
+        let first = first_wrong_rewrite(rewrites.len(), &mut is_right)?;
+        let of = rewrites.len();
+        Ok(first.and_then(|after| Some(WrongFusion { rewrite: rewrites.get(after)?.clone(), after, of })))
     }
 
     fn layers(&self, engine: &Engine<'_>, graph: &Graph, inputs: &Named) -> Result<(Vec<Layer>, Option<Guilty>)> {
@@ -300,6 +349,14 @@ impl Report {
         }
         if let Some(location) = &self.guilty {
             print_location(location, console)?;
+        }
+        if let Some(WrongFusion { rewrite: Rewrite { pass, node, taken }, after, of }) = &self.wrong_fusion {
+            let (node, taken) = (escape(node), escape(taken));
+            console.line(format_args!(
+                "every layer is right: the output is wrong from fusion {} of {of} on, by which pass '{pass}' takes '{taken}' into \
+                 '{node}' (--no-fuse avoids it)",
+                after + 1
+            ))?;
         }
         if let Some(command) = &self.bundle {
             console.line(format_args!("a reproducer is written: {}", escape(command)))?;

@@ -1,9 +1,12 @@
-//! `--inject-fault`: not for users, and not in `--help`. Tests see with it whether a comparison names the guilty node.
+//! `--inject-fault` and `--inject-wrong-fusion`: not for users, and not in `--help`. Tests see with them whether a comparison
+//! names the guilty node, or the wrong fusion.
 
 use super::console::warn;
 use super::device_args::Device;
 use crate::error::{Error, Result, escape};
 use crate::graph::Graph;
+use crate::passes::fault::FusionFault;
+use crate::passes::{Fusion, Rewrite, optimize_up_to};
 use crate::plan::fault::{Fault, plan_with_faults};
 use crate::plan::{Limits, Plan, plan};
 use clap::Args;
@@ -13,6 +16,9 @@ pub struct FaultArgs {
     /// Replace a text in the shaders of a node, or of all where NODE is empty
     #[arg(long, value_name = "NODE:FIND=>REPLACE", hide = true)]
     inject_fault: Vec<Fault>,
+    /// Edit the fused graph as a wrong fusion would
+    #[arg(long, value_name = "NAME", hide = true)]
+    inject_wrong_fusion: Option<FusionFault>,
 }
 
 impl FaultArgs {
@@ -24,11 +30,32 @@ impl FaultArgs {
         if !self.inject_fault.is_empty() && matches!(device, Device::Cpu) {
             return Err(Error::Usage("--inject-fault changes shaders, and the CPU executor has none".to_string()));
         }
+        if self.is_wrong_fusion() {
+            warn(format_args!("warning: a wrong fusion is injected: results are wrong on purpose"));
+        }
         for fault in &self.inject_fault {
             let node = fault.node.as_deref().map_or("every node".to_string(), escape);
             warn(format_args!("warning: a fault is injected into {node}: results are wrong on purpose"));
         }
         Ok(())
+    }
+
+    /// The graph after so many rewrites at most, with the wrong fusion, and the rewrites.
+    ///
+    /// # Errors
+    /// Those of [`optimize_up_to`].
+    pub fn fused(&self, graph: Graph, fusion: &Fusion, most: usize) -> Result<(Graph, Vec<Rewrite>)> {
+        let (mut graph, rewrites) = optimize_up_to(graph, fusion, most)?;
+        if let Some(fault) = self.inject_wrong_fusion {
+            fault.inject(&mut graph);
+            graph.validate()?;
+        }
+        Ok((graph, rewrites))
+    }
+
+    /// Whether a fusion is wrong on purpose.
+    pub fn is_wrong_fusion(&self) -> bool {
+        self.inject_wrong_fusion.is_some()
     }
 
     /// The plan of an optimised graph, with the faults.
