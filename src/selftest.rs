@@ -12,7 +12,7 @@ mod reproducer;
 mod shrink;
 mod tally;
 
-pub use check::{Failure, Outcome, Planner, Subject, Witness, check};
+pub use check::{Failure, Optimizer, Outcome, Planner, Subject, Witness, check};
 pub use generate::generate;
 pub use network::{Built, Constant, Id, Layer, Network, Numbers, OPSET, Types};
 pub use reproducer::reproducer;

@@ -21,6 +21,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Makes the plan that a device runs.
 pub type Planner<'a> = &'a dyn Fn(&Graph, &Limits) -> Result<Plan>;
 
+/// Rewrites a graph.
+pub type Optimizer<'a> = &'a dyn Fn(Graph, &Fusion) -> Result<Graph>;
+
+/// How far a graph may be off its unfused self in f64, of the largest element of an output: what passes change is the order of
+/// operations that are each off by 2^-53, or 1.1e-16, and f32 would be off by 6e-8.
+const OF_F64: f64 = 1e-10;
+
 /// What is tested.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
@@ -28,12 +35,14 @@ pub struct Subject<'a> {
     pub gpu: Option<&'a Gpu>,
     /// How it is told what to run: a test of the fuzzer plans something else.
     pub planner: Planner<'a>,
+    /// How the graph is rewritten before: a test of the fuzzer fuses wrongly.
+    pub optimizer: Optimizer<'a>,
 }
 
 impl<'a> Subject<'a> {
     /// The engine as it is.
     pub fn new(gpu: Option<&'a Gpu>) -> Self {
-        Subject { gpu, planner: &plan }
+        Subject { gpu, planner: &plan, optimizer: &optimize }
     }
 }
 
@@ -57,6 +66,8 @@ pub enum Outcome {
 pub enum Witness {
     /// Importing or optimising the model.
     Import,
+    /// The fused graph in f64, against the unfused one.
+    Fusion,
     /// The CPU executor in f32, without fusion.
     CpuUnfused,
     /// The CPU executor in f32, with all fusions.
@@ -99,6 +110,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let witness = match self.witness {
             Witness::Import => "the importer",
+            Witness::Fusion => "fusion",
             Witness::CpuUnfused => "the CPU executor, unfused",
             Witness::CpuFused => "the CPU executor, fused",
             Witness::DeviceUnfused => "the device, unfused",
@@ -137,7 +149,7 @@ impl<T> At<T> for Result<T> {
 /// Runs a network in every way and compares.
 pub fn check(network: &Network, subject: &Subject<'_>) -> Outcome {
     let mut witness = Witness::Import;
-    let checked = catch_unwind(AssertUnwindSafe(|| Case::new(network)?.check(subject, &mut witness)));
+    let checked = catch_unwind(AssertUnwindSafe(|| Case::new(network, subject)?.check(subject, &mut witness)));
     match checked {
         Ok(Ok(variants)) => Outcome::Passed { variants },
         Ok(Err(Stop::Refused(reasons))) => Outcome::Refused(reasons),
@@ -160,9 +172,9 @@ struct Case<'n> {
 }
 
 impl<'n> Case<'n> {
-    fn new(network: &'n Network) -> Checked<Self> {
+    fn new(network: &'n Network, subject: &Subject<'_>) -> Checked<Self> {
         let built = network.build().at(Witness::Import)?;
-        let [unfused, fused] = graphs(built.file).at(Witness::Import)?;
+        let [unfused, fused] = graphs(built.file, subject.optimizer).at(Witness::Import)?;
         let tolerance = match network.numbers {
             Numbers::Integers if is_exact(network).at(Witness::Import)? => Tolerance::AllClose { atol: 0.0, rtol: 0.0 },
             _ => Tolerance::RoundingBound,
@@ -171,6 +183,8 @@ impl<'n> Case<'n> {
     }
 
     fn check(&self, subject: &Subject<'_>, witness: &mut Witness) -> Checked<BTreeMap<String, usize>> {
+        *witness = Witness::Fusion;
+        self.fuse()?;
         let mut variants = BTreeMap::new();
         let given = borrowed(&self.inputs);
         for (graph, on_cpu, on_device) in [
@@ -206,6 +220,29 @@ impl<'n> Case<'n> {
             self.split(subject)?;
         }
         Ok(variants)
+    }
+
+    /// Holds the fused graph against the unfused one, output by output; those that left the numbers of f64 say nothing.
+    fn fuse(&self) -> Checked {
+        let wide = cast(&self.inputs);
+        let run = |graph| cpu::Session::<f64>::new(graph).run(&borrowed(&wide)).at(Witness::Fusion);
+        for ((name, wanted), (_, found)) in run(&self.unfused)?.iter().zip(&run(&self.fused)?) {
+            let agree = match (wanted, found) {
+                (Tensor::Real(wanted), Tensor::Real(found)) => {
+                    let largest = wanted.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+                    let close = |(a, b): (&f64, &f64)| (a - b).abs() <= OF_F64 * largest.max(1.0);
+                    let is_finite = wanted.iter().all(|x| x.is_finite());
+                    !is_finite || (wanted.shape() == found.shape() && wanted.iter().zip(found).all(close))
+                }
+                _ => wanted == found,
+            };
+            if !agree {
+                let what = format!("'{name}' has other numbers in f64 than before the passes");
+                let (witness, node) = (Witness::Fusion, name.clone());
+                return Err(Stop::Failed(Failure { witness, node, what, wrong: true }));
+            }
+        }
+        Ok(())
     }
 
     /// Transformed tiles hold no whole numbers, whatever the network computes with.
@@ -255,7 +292,8 @@ impl<'n> Case<'n> {
     fn split(&self, subject: &Subject<'_>) -> Checked {
         let witness = Witness::BatchSplit;
         let single = self.network.single();
-        let [unfused, fused] = single.build().and_then(|built| graphs(built.file)).at(witness)?;
+        let single = single.build().and_then(|built| graphs(built.file, subject.optimizer));
+        let [unfused, fused] = single.at(witness)?;
         let (batch_reference, reference) =
             (cpu::Session::<f64>::new(&self.unfused), cpu::Session::<f64>::new(&unfused));
         let expected = batch_reference.run(&borrowed(&cast(&self.inputs))).at(witness)?;
@@ -311,15 +349,15 @@ fn stepwise(session: &Session, plan: &Plan, given: &[(&str, &Tensor)], show: &mu
     Ok(results)
 }
 
-fn graphs(file: Vec<u8>) -> Result<[Graph; 2]> {
+fn graphs(file: Vec<u8>, optimizer: Optimizer<'_>) -> Result<[Graph; 2]> {
     let graph = Model::from_bytes("network", file)?.graph(&Bindings::default())?;
-    Ok([optimize(graph.clone(), &Fusion::none())?, optimize(graph, &Fusion::all())?])
+    Ok([optimize(graph.clone(), &Fusion::none())?, optimizer(graph, &Fusion::all())?])
 }
 
 /// Whether no sum of the network can reach 2^24, so that f32 makes no error.
 fn is_exact(network: &Network) -> Result<bool> {
     let built = Network { numbers: Numbers::Magnitudes, ..network.clone() }.build()?;
-    let [graph, _] = graphs(built.file)?;
+    let [graph, _] = graphs(built.file, &optimize)?;
     let mut largest = 0.0f64;
     cpu::Session::<f64>::new(&graph).run_observed(&borrowed(&cast(&built.inputs)), &mut |_, outputs| {
         for output in outputs {

@@ -42,6 +42,8 @@ struct Generator {
     network: Network,
     types: Types,
     refused: Vec<String>,
+    /// Whether one operator and a chain behind it are made, as passes fuse them.
+    is_chain: bool,
     /// The importer found a node invalid: nothing can be built upon it, and the check will report it.
     broken: bool,
 }
@@ -69,7 +71,8 @@ impl Generator {
         let largest = if random.once_in(4) { random.pick(&LARGEST) } else { 2.0 };
         let network = Network { seed, numbers, largest, inputs, layers: Vec::new() };
         let types = network.types().expect("a network without nodes has no node to refuse");
-        Generator { random, network, types, refused: Vec::new(), broken: false }
+        let is_chain = random.once_in(2);
+        Generator { random, network, types, refused: Vec::new(), is_chain, broken: false }
     }
 
     /// Tries one more node.
@@ -127,6 +130,14 @@ impl Generator {
     fn ids(&self) -> Vec<Id> {
         let layers = self.network.layers.iter().map(|layer| layer.id);
         self.network.inputs.iter().map(|(id, _)| *id).chain(layers).collect()
+    }
+
+    /// The values that broadcast to a shape without a change of rank.
+    fn broadcast_to(&self, shape: &[usize]) -> Vec<Id> {
+        let fits = |other: &[usize]| {
+            other.len() == shape.len() && other.iter().zip(shape).all(|(&size, &wanted)| size == wanted || size == 1)
+        };
+        self.ids().into_iter().filter(|id| fits(&self.types[id].shape)).collect()
     }
 
     /// The values that differ from a shape in nothing, or in one axis.

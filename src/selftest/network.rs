@@ -87,6 +87,13 @@ pub enum Constant {
         /// What the numbers lie in.
         range: Range<f32>,
     },
+    /// One number for each index of these axes of the first input; the others have a size of 1.
+    Along {
+        /// The axes.
+        axes: Vec<usize>,
+        /// What the numbers lie in.
+        range: Range<f32>,
+    },
     /// What decides a shape or an attribute, or has a fixed shape.
     Given(Tensor),
 }
@@ -206,6 +213,10 @@ impl Network {
             }
             Constant::Bias => (vec![layer.out().unwrap_or(channels)], -1.0..1.0),
             Constant::Channels { ones, range } => ([vec![channels], vec![1; *ones]].concat(), range.clone()),
+            Constant::Along { axes, range } => {
+                let size = |(axis, &size): (usize, &usize)| if axes.contains(&axis) { size } else { 1 };
+                (input.iter().enumerate().map(size).collect(), range.clone())
+            }
         };
         self.contents(layer.id, slot + 1, &shape, &range).map(Some)
     }
@@ -294,6 +305,10 @@ impl Layer {
     /// Whether each image of a batch gets the result that it would get alone.
     fn is_batchwise(&self) -> bool {
         let first = |slot: usize| self.given_ints(slot).first().copied();
+        let of_images = |constant: &Constant| matches!(constant, Constant::Along { axes, .. } if axes.contains(&0));
+        if self.constants.iter().any(of_images) {
+            return false;
+        }
         match self.op_type {
             "Softmax" | "LogSoftmax" | "Concat" | "Split" | "LayerNormalization" => {
                 self.attribute("axis").is_none_or(|axis| *axis != AttributeValue::Int(0))
@@ -373,6 +388,7 @@ impl fmt::Display for Constant {
             Constant::Matrix { out } => write!(f, "matrix to {out} columns"),
             Constant::Bias => f.write_str("bias"),
             Constant::Channels { .. } => f.write_str("one number a channel"),
+            Constant::Along { axes, .. } => write!(f, "numbers along {axes:?}"),
             Constant::Given(Tensor::Real(array)) => write!(f, "{:?}", array.iter().collect::<Vec<_>>()),
             Constant::Given(Tensor::Int(array)) => write!(f, "{:?}", array.iter().collect::<Vec<_>>()),
             Constant::Given(Tensor::Bool(array)) => write!(f, "{:?}", array.iter().collect::<Vec<_>>()),

@@ -61,7 +61,7 @@ fn found(find: &str, replace: &str) -> Find {
         // Most networks have no shader with the text.
         Ok(plan_with_faults(graph, limits, std::slice::from_ref(&fault)).unwrap_or(plan))
     };
-    let subject = Subject { gpu: Some(gpu()), planner };
+    let subject = Subject { planner, ..Subject::new(Some(gpu())) };
     let found = seeds(7).take(400).find_map(|seed| try_seed(seed, &subject, &mut Tally::new()));
     found.unwrap_or_else(|| panic!("nothing was found with '{find}' replaced"))
 }

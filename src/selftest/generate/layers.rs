@@ -30,7 +30,25 @@ const ACTIVATIONS: [&str; 18] = [
 ];
 
 /// Operators that others are fused into, and, with activations, those that may stand between.
-const FUSIBLE: [&str; 6] = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "BatchNormalization"];
+const FUSIBLE: [&str; 17] = [
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "MatMul",
+    "MaxPool",
+    "Mul",
+    "Pad",
+    "Resize",
+    "Slice",
+    "Transpose",
+];
 
 /// Functions of one number that are defined everywhere.
 const FUNCTIONS: [&str; 8] = ["Abs", "Neg", "Exp", "Erf", "Floor", "Ceil", "Round", "Sign"];
@@ -46,10 +64,19 @@ impl Generator {
             return self.exact(x, &shape);
         }
         let image = shape.len() >= 3;
+        if self.is_chain && self.network.layers.is_empty() {
+            return Some(match self.random.below(8) {
+                0..4 if image => self.conv(x, &shape),
+                4 if image => self.conv_transpose(x, &shape),
+                5 if image => self.image_only(x, &shape),
+                6 => self.normalization(x, &shape),
+                _ => self.product(x, &shape),
+            });
+        }
         let made_by = self.network.layers.last().filter(|layer| layer.id == x).map(|layer| layer.op_type);
         let fusible = |op_type| FUSIBLE.contains(&op_type) || ACTIVATIONS.contains(&op_type);
-        if made_by.is_some_and(fusible) && self.random.once_in(2) {
-            return Some(self.epilogue(x, &shape));
+        if made_by.is_some_and(fusible) && (self.is_chain || self.random.once_in(2)) {
+            return self.epilogue(x, &shape);
         }
         let proposal = match self.random.below(40) {
             0..8 if image => self.conv(x, &shape),
@@ -69,21 +96,38 @@ impl Generator {
         Some(proposal)
     }
 
-    /// What passes fuse into the convolution, or the like, whose result this is.
-    fn epilogue(&mut self, x: Id, shape: &[usize]) -> Proposal {
-        match self.random.below(8) {
-            0 => self.batch_normalization(x),
-            1 => Proposal {
-                constants: vec![Constant::Channels { ones: shape.len() - 2, range: -1.0..1.0 }],
-                ..of("Add", x)
-            },
-            2 => {
+    /// What may stand behind a convolution or the like, in any order, whatever passes expect.
+    fn epilogue(&mut self, x: Id, shape: &[usize]) -> Option<Proposal> {
+        let image = shape.len() > 2;
+        Some(match self.random.below(18) {
+            0..3 => self.batch_normalization(x),
+            3..7 => self.with_constant(x, shape),
+            7..9 => {
                 let other = self.random.pick(&self.alike(shape, None));
-                Proposal { inputs: vec![x, other], ..of("Add", x) }
+                Proposal { inputs: vec![x, other], ..of(self.random.pick(&["Add", "Add", "Mul"]), x) }
             }
-            3 | 4 if shape.len() > 2 => self.pool(x, shape),
+            9 => {
+                let gates = self.broadcast_to(shape);
+                let gate = self.random.pick(&gates);
+                Proposal { inputs: vec![x, gate], ..of(self.random.pick(&["Add", "Mul"]), x) }
+            }
+            10..12 if image => self.pool(x, shape),
+            12 if image => self.image_only(x, shape),
+            13 => return self.moved(x, shape),
+            14 => return self.combination(x, shape),
             _ => self.activation(x, shape),
-        }
+        })
+    }
+
+    /// The sum, difference or product with a constant of any shape that broadcasts.
+    fn with_constant(&mut self, x: Id, shape: &[usize]) -> Proposal {
+        let axes = match self.random.below(4) {
+            0 => vec![1],
+            1 => vec![],
+            _ => (0..shape.len()).filter(|_| self.random.once_in(2)).collect(),
+        };
+        let constants = vec![Constant::Along { axes, range: -1.5..1.5 }];
+        Proposal { constants, ..of(self.random.pick(&["Add", "Add", "Mul", "Mul", "Sub"]), x) }
     }
 
     /// Operators that make whole numbers of whole numbers, and none smaller by magnitude of larger ones.
