@@ -46,6 +46,11 @@ fn archive() -> &'static [Golden] {
     })
 }
 
+/// Each case's name, model and inputs.
+pub fn models() -> impl Iterator<Item = (&'static str, &'static Model, &'static [(String, Tensor)])> {
+    archive().iter().map(|case| (case.name.as_str(), &case.model, case.set.inputs.as_slice()))
+}
+
 fn golden(name: &str) -> &'static Golden {
     archive().iter().find(|case| case.name == name).expect("it is in the archive")
 }
