@@ -65,6 +65,27 @@ fn a_fault_is_located_bundled_and_replayed() {
     assert_eq!((&faulty["first_diverging"], &faulty["verdict"]), (&GUILTY.into(), &"mismatch".into()));
 }
 
+/// Every layer computes what it says, and says the wrong thing.
+#[test]
+fn a_wrong_fusion_is_named_bundled_and_replayed() {
+    for device in ["cpu", "gpu"] {
+        let folder = Folder::new(&format!("wrong-fusion-{device}"));
+        let bundle = folder.path("b");
+        let wrong = ["--device", device, "--json", "--inject-wrong-fusion", "dropped-stage"];
+        let report = json(&[&["compare"], &wrong[..], &["--bundle", &bundle]].concat());
+        assert_eq!((&report["first_diverging"], &report["verdict"]), (&serde_json::Value::Null, &"mismatch".into()));
+        let fusion = &report["wrong_fusion"];
+        assert_eq!((&fusion["pass"], &fusion["taken"]), (&"residual".into(), &"/residual/Add".into()), "{fusion:#}");
+
+        let model = format!("{bundle}/model.onnx");
+        let replay = ["compare", &model, "--test-data", &bundle];
+        let fine = json(&[&replay[..], &["--device", device, "--json"]].concat());
+        assert_ne!((&fine["verdict"], &fine["wrong_fusion"]), (&"mismatch".into(), &serde_json::Value::Null));
+        let again = json(&[&replay[..], &wrong[..]].concat());
+        assert_eq!((&again["verdict"], &again["wrong_fusion"]["pass"]), (&"mismatch".into(), &"residual".into()));
+    }
+}
+
 #[test]
 fn any_step_can_be_bundled_and_one_that_is_not_there_is_refused() {
     let folder = Folder::new("bundle-step");
