@@ -118,7 +118,7 @@ impl Generator {
     fn value(&mut self) -> (Id, Shape) {
         let last = self.network.layers.last().map(|layer| layer.id);
         let id = match last {
-            Some(id) if !self.random.once_in(4) => id,
+            Some(id) if self.is_chain || !self.random.once_in(4) => id,
             _ => {
                 let ids: Vec<Id> = self.ids();
                 self.random.pick(&ids)

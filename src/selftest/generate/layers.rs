@@ -66,7 +66,8 @@ impl Generator {
         let image = shape.len() >= 3;
         if self.is_chain && self.network.layers.is_empty() {
             return Some(match self.random.below(8) {
-                0..4 if image => self.conv(x, &shape),
+                0..2 if image => self.conv(x, &shape),
+                2..4 if image => self.same_conv(x, &shape),
                 4 if image => self.conv_transpose(x, &shape),
                 5 if image => self.image_only(x, &shape),
                 6 => self.normalization(x, &shape),
@@ -103,7 +104,11 @@ impl Generator {
             0..3 => self.batch_normalization(x),
             3..7 => self.with_constant(x, shape),
             7..9 => {
-                let other = self.random.pick(&self.alike(shape, None));
+                let mut others = self.alike(shape, None);
+                if others.len() > 1 && !self.random.once_in(4) {
+                    others.retain(|&other| other != x);
+                }
+                let other = self.random.pick(&others);
                 Proposal { inputs: vec![x, other], ..of(self.random.pick(&["Add", "Add", "Mul"]), x) }
             }
             9 => {
@@ -167,6 +172,19 @@ impl Generator {
         let out = group * self.random.pick(&CHANNELS).div_ceil(group);
         attributes.extend([("kernel_shape", ints(&kernel)), ("group", (group as i64).into())]);
         Proposal { constants: self.with_bias(Constant::Filters { out }), attributes, ..of("Conv", x) }
+    }
+
+    /// A convolution whose result is as large as its input, so that the input can be added to it.
+    fn same_conv(&mut self, x: Id, shape: &[usize]) -> Proposal {
+        let dims = shape.len() - 2;
+        let half = self.random.below(2);
+        let group = self.group(shape[1]);
+        let attributes = vec![
+            ("kernel_shape", ints(&vec![2 * half + 1; dims])),
+            ("pads", ints(&vec![half; 2 * dims])),
+            ("group", (group as i64).into()),
+        ];
+        Proposal { constants: self.with_bias(Constant::Filters { out: shape[1] }), attributes, ..of("Conv", x) }
     }
 
     fn conv_transpose(&mut self, x: Id, shape: &[usize]) -> Proposal {
