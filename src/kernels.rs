@@ -2,7 +2,9 @@
 //! pipeline differ from another. Linking is concatenation: a constant header, the kernel's file and its parts' files
 //! define each WGSL name exactly once, so a missing or doubled part is a plain compile error.
 
-use crate::{bench, ops, plan};
+pub mod measures;
+
+use crate::{ops, plan};
 use std::fmt;
 
 /// Invocations in each one-dimensional workgroup: a multiple of every known subgroup size, within WebGPU's default limit.
@@ -102,7 +104,7 @@ pub static KERNELS: [&Kernel; 35] = [
 ];
 
 /// Kernels that compute nothing, but measure what an adapter can do; no plan of a network has them.
-pub static MEASURES: [&Kernel; 3] = [&bench::roofs::MULTIPLY_ADD, &bench::roofs::COPY, &bench::roofs::LAUNCH];
+pub static MEASURES: [&Kernel; 3] = [&measures::MULTIPLY_ADD, &measures::COPY, &measures::LAUNCH];
 
 /// Every kernel with every combination of parts.
 pub fn variants() -> impl Iterator<Item = Variant> {

@@ -7,6 +7,7 @@
 //! bytes --onnx::Model--> Graph --passes::optimize--> Graph --plan::plan--> Plan --Gpu::load--> Session --run--> Tensors
 //! ```
 
+pub mod analysis;
 pub mod answer;
 pub mod bench;
 pub mod bound;

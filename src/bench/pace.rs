@@ -1,11 +1,10 @@
 //! What times of different days are counted in.
 
-use super::roofs::{
-    FLOPS_A_ROUND, MULTIPLY_ADD, MultiplyAddParams, PRODUCT, PRODUCT_FLOPS, Roofs, lanes, product, session,
-};
+use super::roofs::{PRODUCT, PRODUCT_FLOPS, Roofs, lanes, product, session};
 use crate::error::Result;
 use crate::gpu::{Gpu, Session};
 use crate::kernels::WORKGROUP;
+use crate::kernels::measures::{FLOPS_A_ROUND, MULTIPLY_ADD, MultiplyAddParams};
 
 /// Multiply-adds and nothing else, for about as long as a subject takes, so that what the machine does beside meets both
 /// alike: what a subject's time is counted in where runs of different days are compared.

@@ -6,10 +6,12 @@ use super::{Statistics, since};
 use crate::bound::Summation;
 use crate::error::Result;
 use crate::gpu::{Gpu, Session};
+use crate::kernels::measures::{
+    COPY, CopyParams, FLOPS_A_ROUND, LAUNCH, LaunchParams, MULTIPLY_ADD, MultiplyAddParams,
+};
 use crate::kernels::{Kernel, Variant, WORKGROUP};
 use crate::linalg::{Threads, matmul, matrix};
 use crate::plan::{Buffer, BufferId, Dispatch, Plan, Step, View};
-use crate::uniform;
 use ndarray::ArrayViewMut2;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -165,43 +167,6 @@ fn fastest_ms(mut run: impl FnMut()) -> f64 {
     };
     (0..RUNS).map(time).fold(f64::INFINITY, f64::min)
 }
-
-uniform! {
-    /// Parameters of `roof_multiply_add`.
-    pub struct MultiplyAddParams { rounds: u32, factor: f32, addend: f32 }
-}
-
-uniform! {
-    /// Parameters of `roof_copy`.
-    pub struct CopyParams { count: u32 }
-}
-
-uniform! {
-    /// Parameters of `roof_launch`.
-    pub struct LaunchParams { value: f32 }
-}
-
-macro_rules! measure {
-    ($name:literal, $params:ident) => {
-        Kernel {
-            name: $name,
-            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            includes: &[],
-            params: $params::FIELDS,
-            combinations: || vec![vec![]],
-        }
-    };
-}
-
-/// Chains of multiply-adds in registers.
-pub static MULTIPLY_ADD: Kernel = measure!("roof_multiply_add", MultiplyAddParams);
-/// 16 bytes an invocation.
-pub static COPY: Kernel = measure!("roof_copy", CopyParams);
-/// Next to nothing.
-pub static LAUNCH: Kernel = measure!("roof_launch", LaunchParams);
-
-/// Flops of one invocation in one round: 16 times three vectors of four, as the shader has them.
-pub(super) const FLOPS_A_ROUND: u64 = 16 * 3 * 4 * 2;
 
 /// Milliseconds that a dispatch must take for its time to mean something.
 const LONG: f64 = 10.0;

@@ -141,7 +141,7 @@ pub fn open_with_cache(choice: &Choice, options: Options) -> Result<Option<Gpu>>
     let gpu = Gpu::open(choice, &Options { pipeline_cache, ..options })?;
     Ok(gpu.map(|gpu| {
         let table = stored(&gpu, store.as_ref());
-        gpu.tuned(&table)
+        gpu.tuned(table.choices())
     }))
 }
 

@@ -59,6 +59,6 @@ impl TuneArgs {
                 Err(error) => warn(format_args!("warning: what was measured is lost after this run: {error}")),
             }
         }
-        Ok(Device::Gpu(gpu.tuned(&table)))
+        Ok(Device::Gpu(gpu.tuned(table.choices())))
     }
 }

@@ -8,7 +8,6 @@ use super::{Choice, Session};
 use crate::error::{Error, Result};
 use crate::kernels::Memory;
 use crate::plan::{Limits, Plan};
-use crate::tune::Table;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -163,10 +162,10 @@ impl Gpu {
         self.device.destroy();
     }
 
-    /// The same device, for plans that take what was measured on it.
+    /// The same device, for plans that take what was measured on it; see [`Limits::tuned`].
     #[must_use]
-    pub fn tuned(mut self, table: &Table) -> Self {
-        self.options.tuned = table.choices();
+    pub fn tuned(mut self, choices: Arc<BTreeMap<String, String>>) -> Self {
+        self.options.tuned = choices;
         self
     }
 

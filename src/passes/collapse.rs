@@ -5,12 +5,12 @@
 //! once. It therefore runs only where it is asked for.
 
 use super::{Change, Rewrites, fuse_pairs};
+use crate::analysis::interval::{Interval, intervals, is_always_identity};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::epilogue::slot;
 use crate::ops::window::{Pads, Window};
 use crate::ops::{Activation, ChannelAffine, Conv, Op};
 use crate::tensor::{Tensor, TensorType};
-use crate::xray::interval::{Interval, intervals, is_always_identity};
 use ndarray::{Array4, ArrayD, Ix4};
 use std::collections::HashMap;
 

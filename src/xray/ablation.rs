@@ -3,8 +3,8 @@
 
 use super::affinity::Verdict;
 use super::measure::{Subject, measure};
-use super::nonlinearity::Nonlinearity;
 use super::run::{Counted, Passes, Runner};
+use crate::analysis::nonlinearity::Nonlinearity;
 use crate::error::Result;
 use crate::graph::{Graph, Node};
 use crate::ops::{Activate, Activation, Op, Pool, PoolKind};

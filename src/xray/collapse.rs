@@ -1,9 +1,9 @@
 //! Convolutions that are one: two with nothing between them, or with an activation that is proved never to bend, or that was
 //! only seen not to.
 
-use super::interval::{Interval, intervals, is_always_identity};
 use super::measure::Layer;
-use super::nonlinearity::Nonlinearity;
+use crate::analysis::interval::{Interval, intervals, is_always_identity};
+use crate::analysis::nonlinearity::Nonlinearity;
 use crate::graph::{Graph, Node};
 use crate::ops::Op;
 use crate::passes::collapse::merge;

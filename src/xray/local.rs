@@ -4,9 +4,9 @@
 //! through the network with every unit held in its piece. Forward differences with a step that stays inside the region give
 //! the same column exactly, up to rounding: that is how it is verified.
 
-use super::nonlinearity::Kind;
 use super::regions::Solver;
 use super::role::Role;
+use crate::analysis::nonlinearity::Kind;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use rayon::prelude::*;

@@ -1,7 +1,7 @@
 //! What a node does to straight lines: keeps them, bends them at points that can be solved for, or curves them.
 
-use super::nonlinearity::Nonlinearity;
 use super::pooling::taps;
+use crate::analysis::nonlinearity::Nonlinearity;
 use crate::graph::{Graph, Node};
 use crate::ops::epilogue::slot;
 use crate::ops::{Activation, Binary, BinaryFunction, Epilogue, Op, Pool, PoolKind, ReduceKind, UnaryFunction};

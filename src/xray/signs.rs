@@ -5,7 +5,7 @@
 //! nothing; *always on* where on every image it lies in the same piece that lets its argument through: there the activation is
 //! an affine function of the data. Counts are of the device's own numbers.
 
-use super::nonlinearity::Nonlinearity;
+use crate::analysis::nonlinearity::Nonlinearity;
 use serde::Serialize;
 
 /// Bins of a histogram.

@@ -1,9 +1,9 @@
 //! One window of a walk: pieces and, for every value that is still needed, its coefficients on each.
 
 use super::curve::Curve;
-use super::nonlinearity::{Kind, Nonlinearity, Pieces};
 use super::regions::{Breakpoint, Solver};
 use super::role::{Groups, Role};
+use crate::analysis::nonlinearity::{Kind, Nonlinearity, Pieces};
 use crate::error::Result;
 use crate::graph::ValueId;
 use rayon::prelude::*;

@@ -2,8 +2,8 @@
 
 use super::affinity::{Affinity, Points};
 use super::measure::{Measured, Subject};
-use super::nonlinearity::Nonlinearity;
 use super::run::{Counted, Passes, Runner, Trace};
+use crate::analysis::nonlinearity::Nonlinearity;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, Pool, PoolKind};
