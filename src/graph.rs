@@ -1,5 +1,9 @@
 //! The network as data: values and the nodes between them, in single assignment and topological order.
 
+mod reading;
+
+pub use reading::Reading;
+
 use crate::error::{Error, Result, escape};
 use crate::ops::Op;
 use crate::tensor::{Tensor, TensorType};
@@ -61,6 +65,8 @@ pub struct Graph {
     pub converted: Vec<&'static str>,
     /// What passes did to the graph as a whole.
     pub notes: Vec<String>,
+    /// How nodes of the file were read that may be read otherwise.
+    pub readings: Vec<Reading>,
     /// How much of it are constants.
     pub constants: Constants,
 }

@@ -34,8 +34,8 @@ pub struct Options {
     pub precision: Precision,
     /// Which fusions are made.
     pub fusion: Fusion,
-    /// Sizes that the model leaves open, inputs that never change, and what it may ask for. Sizes that this leaves open
-    /// too are taken from the inputs of each run.
+    /// Sizes that the model leaves open, inputs that never change, what it may ask for, and what `align_corners` means.
+    /// Sizes that this leaves open too are taken from the inputs of each run.
     pub bindings: Bindings,
     /// How an adapter is used: checks, time-outs, caches, one kernel for all convolutions.
     pub gpu: gpu::Options,

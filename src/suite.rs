@@ -5,6 +5,7 @@ use crate::compare::{Tolerance, Verdict, tensor_difference};
 use crate::cpu;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::gpu::Gpu;
+use crate::graph::Reading;
 use crate::onnx::{Bindings, Model};
 use crate::passes::{Fusion, optimize};
 use crate::plan::plan;
@@ -41,6 +42,8 @@ pub struct CaseReport {
     pub dispatches: Option<usize>,
     /// Why it was refused, or what is wrong.
     pub reason: Option<String>,
+    /// How nodes of the file were read that may be read otherwise.
+    pub readings: Vec<Reading>,
 }
 
 /// How many cases came out how.
@@ -79,8 +82,16 @@ pub fn usual_tolerance(on_device: bool) -> Tolerance {
     Tolerance::AllClose { atol: if on_device { 1e-5 } else { 1e-7 }, rtol: 1e-3 }
 }
 
-/// Runs every data set of a case on a device, or on the CPU executor. Errors and panics are the case's.
-pub fn run(name: &str, folder: &Path, gpu: Option<&Gpu>, fusion: &Fusion, tolerance: Tolerance) -> CaseReport {
+/// Runs every data set of a case on a device, or on the CPU executor. Errors and panics are the case's. `bindings` say how
+/// models are read; the shapes and contents of inputs come from the data.
+pub fn run(
+    name: &str,
+    folder: &Path,
+    gpu: Option<&Gpu>,
+    bindings: &Bindings,
+    fusion: &Fusion,
+    tolerance: Tolerance,
+) -> CaseReport {
     let mut report = CaseReport {
         case: name.to_string(),
         verdict: Outcome::Passed,
@@ -88,8 +99,9 @@ pub fn run(name: &str, folder: &Path, gpu: Option<&Gpu>, fusion: &Fusion, tolera
         of_tolerance: None,
         dispatches: None,
         reason: None,
+        readings: Vec::new(),
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| fill(&mut report, folder, gpu, fusion, tolerance)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| fill(&mut report, folder, gpu, bindings, fusion, tolerance)));
     let (verdict, reason) = match outcome {
         Ok(Ok(())) => return report,
         Ok(Err(Error::Unsupported { nodes, .. })) => (Outcome::Unsupported, reasons(&nodes)),
@@ -103,6 +115,7 @@ fn fill(
     report: &mut CaseReport,
     folder: &Path,
     gpu: Option<&Gpu>,
+    bindings: &Bindings,
     fusion: &Fusion,
     tolerance: Tolerance,
 ) -> Result<()> {
@@ -115,8 +128,9 @@ fn fill(
             return Err(Error::invalid(set.display(), reason));
         }
         let inputs: Vec<(&str, Tensor)> = declared.iter().map(|input| input.name.as_str()).zip(inputs).collect();
-        let (results, dispatches) = computed(&model, &inputs, gpu, fusion)?;
+        let Computed { results, dispatches, readings } = computed(&model, &inputs, gpu, bindings, fusion)?;
         report.dispatches = dispatches.map(|now| now + report.dispatches.unwrap_or(0));
+        report.readings = readings;
         let expected = numbered(&set, "output")?;
         if results.len() != expected.len() {
             let reason = format!("holds {} outputs, but the model has {}", expected.len(), results.len());
@@ -129,14 +143,27 @@ fn fill(
     Ok(())
 }
 
-/// The outputs by name, and how many kernels a device ran for them.
-type Computed = (Vec<(String, Tensor)>, Option<usize>);
+/// What one data set gives.
+struct Computed {
+    /// The outputs by name.
+    results: Vec<(String, Tensor)>,
+    /// How many kernels a device ran for them; none on the CPU executor.
+    dispatches: Option<usize>,
+    /// Of the graph that was run.
+    readings: Vec<Reading>,
+}
 
 /// Runs with as many inputs open as the engine takes.
-fn computed(model: &Model, inputs: &[(&str, Tensor)], gpu: Option<&Gpu>, fusion: &Fusion) -> Result<Computed> {
+fn computed(
+    model: &Model,
+    inputs: &[(&str, Tensor)],
+    gpu: Option<&Gpu>,
+    bindings: &Bindings,
+    fusion: &Fusion,
+) -> Result<Computed> {
     let may_be_open: Vec<bool> = inputs.iter().map(|(_, tensor)| tensor.kind() == Kind::Real).collect();
     with_most_open(&may_be_open, |open| {
-        let (mut bindings, mut given) = (Bindings::default(), Vec::new());
+        let (mut bindings, mut given) = (bindings.clone(), Vec::new());
         for ((name, tensor), &open) in inputs.iter().zip(open) {
             if open {
                 bindings.shapes.insert(name.to_string(), tensor.shape().to_vec());
@@ -146,9 +173,14 @@ fn computed(model: &Model, inputs: &[(&str, Tensor)], gpu: Option<&Gpu>, fusion:
             }
         }
         let graph = optimize(model.graph(&bindings)?, fusion)?;
-        let Some(gpu) = gpu else { return Ok((cpu::Session::<f32>::new(&graph).run(&given)?, None)) };
+        let readings = graph.readings.clone();
+        let Some(gpu) = gpu else {
+            let results = cpu::Session::<f32>::new(&graph).run(&given)?;
+            return Ok(Computed { results, dispatches: None, readings });
+        };
         let plan = plan(&graph, &gpu.limits())?;
-        Ok((gpu.load(&plan)?.run(&given)?, Some(plan.dispatches().count())))
+        let results = gpu.load(&plan)?.run(&given)?;
+        Ok(Computed { results, dispatches: Some(plan.dispatches().count()), readings })
     })
 }
 

@@ -52,7 +52,7 @@ impl BundleArgs {
         let inputs = named(&part.inputs);
         let bundle = Bundle {
             summary: format!("Layer '{}' of {} on {}.", fused.nodes[node].name, model.name(), device.report()),
-            reference: reference(&file, &inputs)?,
+            reference: reference(&file, &step_bindings(bound), &inputs)?,
             device: named(&part.outputs),
             model: file,
             inputs,
@@ -79,10 +79,15 @@ pub struct Suspect<'a> {
     pub inputs: &'a Named,
 }
 
-/// The inputs that became constants.
+/// What is left to say of a step that is a model by itself, with shapes of its own.
+fn step_bindings(bound: &Bound) -> Bindings {
+    Bindings { align_corners: bound.bindings.align_corners, ..Bindings::default() }
+}
+
+/// The same with the inputs that became constants.
 fn constants(bound: &Bound) -> Bindings {
     let constants = bound.feed.iter().filter(|fed| !fed.open).map(|fed| (fed.name.clone(), fed.tensor.clone()));
-    Bindings { constants: constants.collect(), ..Bindings::default() }
+    Bindings { constants: constants.collect(), ..step_bindings(bound) }
 }
 
 /// The device's own tensors of these values, from one more run.
@@ -100,8 +105,8 @@ fn captured(step: &Suspect<'_>, wanted: &[(String, TensorType)]) -> Result<HashM
 }
 
 /// What the small model computes in f64, rounded once.
-fn reference(file: &[u8], inputs: &Named) -> Result<Named> {
-    let graph = Model::from_bytes("the bundled model", file.to_vec())?.graph(&Bindings::default())?;
+fn reference(file: &[u8], bindings: &Bindings, inputs: &Named) -> Result<Named> {
+    let graph = Model::from_bytes("the bundled model", file.to_vec())?.graph(bindings)?;
     let wide: Vec<(&str, Tensor<f64>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.cast())).collect();
     let wide: Vec<(&str, &Tensor<f64>)> = wide.iter().map(|(name, tensor)| (*name, tensor)).collect();
     let outputs = cpu::Session::<f64>::new(&graph).run(&wide)?;

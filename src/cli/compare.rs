@@ -25,7 +25,7 @@ use crate::compare::{
 };
 use crate::default_model;
 use crate::error::{Error, Result, escape};
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, Reading};
 use crate::onnx::Model;
 use crate::passes::Rewrite;
 use crate::plan::Plan;
@@ -94,6 +94,8 @@ struct Report {
     /// The command that replays the reproducer, where one was written.
     bundle: Option<String>,
     outputs: Vec<OutputReport>,
+    /// How nodes of the file were read that may be read otherwise.
+    readings: Vec<Reading>,
 }
 
 pub fn run(args: &CompareArgs, console: &Console) -> Result<Code> {
@@ -119,6 +121,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<Code> {
         bound.network.plan = device.plan(&graph, &args.faults)?;
         bound.network.graph = Arc::new(graph);
     }
+    console.readings(&bound.network.unfused.readings);
     args.device.warn_where_unused(bound.network.plan.as_ref().map(Plan::kernels).as_ref(), console);
     for fed in bound.feed.iter().filter(|_| !args.json) {
         console.line(format_args!("input     {fed}"))?;
@@ -142,7 +145,7 @@ fn tolerance(text: &str) -> std::result::Result<f64, String> {
 impl CompareArgs {
     fn run_suite(&self, folder: &Path, device: &Device, console: &Console) -> Result<Code> {
         let tolerance = Some(self.tolerance()).filter(|tolerance| *tolerance != Tolerance::RoundingBound);
-        let report = suite::run(folder, device, &self.fusion.fusion()?, tolerance, console)?;
+        let report = suite::run(folder, device, &self.model.bindings(), &self.fusion.fusion()?, tolerance, console)?;
         self.export.write(&report, &report.table())?;
         if self.json {
             console.json(&report)?
@@ -208,8 +211,9 @@ impl CompareArgs {
             engine: &engine,
             inputs: &inputs,
         };
-        let options = [self.device.flag(), self.fusion.flag()].join(" ");
-        let bundle = self.bundle.write(&suspect, device, options.trim())?;
+        let mut options = vec![self.model.flag(), self.device.flag(), self.fusion.flag()];
+        options.retain(|flag| !flag.is_empty());
+        let bundle = self.bundle.write(&suspect, device, &options.join(" "))?;
         drop(engine);
         let locate_it = |guilty: &Guilty| {
             locate(&bound.network.unfused, &bound.network.graph, guilty, &mut |graph, inputs| {
@@ -240,6 +244,7 @@ impl CompareArgs {
             wrong_fusion,
             bundle,
             outputs,
+            readings: bound.network.unfused.readings.clone(),
         })
     }
 

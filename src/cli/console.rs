@@ -2,6 +2,7 @@
 //! `println!`.
 
 use crate::error::{Error, Result, escape};
+use crate::graph::Reading;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -65,6 +66,11 @@ impl Console {
         if !self.quiet {
             warn(format_args!("note: {text}"));
         }
+    }
+
+    /// Says where the file may be read otherwise.
+    pub fn readings(&self, readings: &[Reading]) {
+        readings.iter().for_each(|reading| self.note(reading));
     }
 
     /// Shows on stderr how far a long command is, where somebody looks: a bar that the next call overwrites.

@@ -27,7 +27,7 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs, console: &Console) -> Result<Code> {
     let model = args.model.open()?;
     let outline = model.outline()?;
-    let support = Support::of(&model, &outline, args)?;
+    let support = Support::of(&model, &outline, args, console)?;
     if args.json {
         console.json(&document(&model, &outline, &support))?;
     } else {
@@ -50,7 +50,7 @@ struct Support {
 }
 
 impl Support {
-    fn of(model: &Model, outline: &Outline, args: &InspectArgs) -> Result<Self> {
+    fn of(model: &Model, outline: &Outline, args: &InspectArgs, console: &Console) -> Result<Self> {
         let graph = match model.graph(&args.model.bindings()) {
             Ok(graph) => graph,
             Err(Error::Unsupported { nodes, .. }) => return Ok(Support { nowhere: nodes, ..Support::default() }),
@@ -60,6 +60,7 @@ impl Support {
             }
             Err(error) => return Err(error),
         };
+        console.readings(&graph.readings);
         let limits = Limits { max_memory: args.budget.max_memory(), ..Limits::default() };
         match passes::optimize(graph, &Fusion::all()).and_then(|graph| plan(&graph, &limits)) {
             Ok(_) => Ok(Support::default()),

@@ -1,11 +1,11 @@
-//! `MODEL`, `--shape`, `--dim`, `--batch`: a network and what it leaves open.
+//! `MODEL`, `--shape`, `--dim`, `--batch`, `--align-corners`: a network and what it leaves open.
 
 use crate::budget::Budget;
 use crate::default_model;
 use crate::error::Result;
-use crate::onnx::{Bindings, Model};
+use crate::onnx::{AlignCorners, Bindings, Model};
 use crate::tensor::Shape;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,12 +15,12 @@ pub struct ModelArgs {
     #[arg(value_name = "MODEL")]
     pub path: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) sizes: SizeArgs,
+    pub(super) open: OpenArgs,
 }
 
-/// Sizes that the model leaves open.
+/// What the model leaves open.
 #[derive(Args, Clone)]
-pub struct SizeArgs {
+pub struct OpenArgs {
     /// The shape of an input whose dimensions are open, as NAME:1x3x224x224
     #[arg(long, value_name = "NAME:SHAPE", help_heading = "Model")]
     shape: Vec<InputShape>,
@@ -30,6 +30,9 @@ pub struct SizeArgs {
     /// The size of an open first dimension; more items than that run one batch after another
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Model")]
     batch: Option<usize>,
+    /// What Resize's align_corners means where scale times size is no whole number
+    #[arg(long, value_enum, default_value_t, value_name = "LENGTH", help_heading = "Model")]
+    align_corners: AlignCorners,
     #[command(flatten)]
     budget: BudgetArgs,
 }
@@ -59,19 +62,27 @@ impl ModelArgs {
         self.path.as_ref().map_or_else(default_model::model, Model::open)
     }
 
-    /// What the command line says of the sizes that the model leaves open.
+    /// What the command line says of what the model leaves open.
     pub fn bindings(&self) -> Bindings {
-        let shapes = self.sizes.shape.iter().map(|input| (input.name.clone(), input.shape.clone())).collect();
-        let dims = self.sizes.dim.iter().map(|dim| (dim.name.clone(), dim.size)).collect();
-        let BudgetArgs { max_memory, max_flops, max_nodes } = self.sizes.budget;
+        let shapes = self.open.shape.iter().map(|input| (input.name.clone(), input.shape.clone())).collect();
+        let dims = self.open.dim.iter().map(|dim| (dim.name.clone(), dim.size)).collect();
+        let BudgetArgs { max_memory, max_flops, max_nodes } = self.open.budget;
         let memory = max_memory.unwrap_or_else(|| Budget::default().memory);
         let budget = Budget { memory, flops: max_flops, nodes: max_nodes };
-        Bindings { shapes, dims, batch: self.sizes.batch, budget, ..Bindings::default() }
+        let OpenArgs { batch, align_corners, .. } = self.open;
+        Bindings { shapes, dims, batch, align_corners, budget, ..Bindings::default() }
+    }
+
+    /// The flag that reads the model alike, for a command that is to be repeated.
+    pub fn flag(&self) -> String {
+        let said =
+            self.open.align_corners.to_possible_value().filter(|_| self.open.align_corners != AlignCorners::Auto);
+        said.map(|value| format!("--align-corners {}", value.get_name())).unwrap_or_default()
     }
 
     /// `--batch`
     pub fn batch(&self) -> Option<usize> {
-        self.sizes.batch
+        self.open.batch
     }
 }
 

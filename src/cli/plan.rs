@@ -39,6 +39,7 @@ pub fn run(args: &PlanArgs, console: &Console) -> Result<Code> {
     let graph = args.model.open()?.graph(&args.model.bindings())?;
     let graph = passes::optimize(graph, &args.fusion.fusion()?)?;
     let plan = plan(&graph, &args.limits(console)?)?;
+    console.readings(&graph.readings);
     args.kernel.warn_where_unused(Some(&plan.kernels()), console);
     if args.json {
         console.json(&document(&graph, &plan))?;
@@ -122,6 +123,7 @@ fn document(graph: &Graph, plan: &Plan) -> Value {
         "live_bytes": plan.live_bytes,
         "steps": plan.steps.iter().map(step_document).collect::<Vec<_>>(),
         "notes": graph.notes,
+        "readings": graph.readings,
     })
 }
 

@@ -118,6 +118,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<Code> {
     let start = Instant::now();
     let session = job.session(&device, &args.fusion.fusion()?)?;
     timing.compile += since(start);
+    console.readings(&job.graph().readings);
     for note in &job.graph().notes {
         console.detail(escape(note));
     }

@@ -13,6 +13,7 @@ const IR_VERSION: i64 = 10;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelBuilder {
     opset: i64,
+    producer: String,
     nodes: Vec<Node>,
     initializers: Vec<(String, Tensor)>,
     inputs: Vec<(String, TensorType)>,
@@ -48,7 +49,14 @@ pub enum AttributeValue {
 impl ModelBuilder {
     /// An empty model whose nodes mean the operators of this version of ONNX's set.
     pub fn new(opset: i64) -> Self {
-        ModelBuilder { opset, nodes: vec![], initializers: vec![], inputs: vec![], outputs: vec![] }
+        let producer = env!("CARGO_PKG_NAME").to_string();
+        ModelBuilder { opset, producer, nodes: vec![], initializers: vec![], inputs: vec![], outputs: vec![] }
+    }
+
+    /// Names another tool as the one that wrote the file.
+    pub fn producer(&mut self, name: &str) -> &mut Self {
+        self.producer = name.to_string();
+        self
     }
 
     /// Adds what the caller supplies.
@@ -102,7 +110,7 @@ impl ModelBuilder {
         let model = Model {
             ir_version: IR_VERSION,
             opset_imports: vec![OpsetImport { domain: "", version: self.opset }],
-            producer_name: env!("CARGO_PKG_NAME"),
+            producer_name: &self.producer,
             producer_version: env!("CARGO_PKG_VERSION"),
             graph,
             functions: vec![],

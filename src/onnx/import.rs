@@ -1,6 +1,7 @@
 //! Messages -> [`Graph`]: one walk in topological order that gives every value a concrete type, and a content where it
 //! does not depend on the inputs.
 
+use super::dialect::Dialect;
 use super::external::External;
 use super::node::{Names, OnnxNode};
 use super::proto::{self, Attribute, Dim, GraphProto, NodeProto};
@@ -173,7 +174,8 @@ pub(super) fn is_onnx(domain: &str) -> bool {
 }
 
 pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bindings) -> Result<Graph> {
-    let opset = opset(model);
+    let dialect = Dialect::of(model, bindings);
+    let opset = dialect.opset;
     // A model may have only operators of other domains: they are refused one by one.
     if opset < 1 && model.graph.nodes.iter().any(|node| is_onnx(node.domain)) {
         return Err(Error::invalid("opset import", format!("version {opset} of ONNX's operators does not exist")));
@@ -189,7 +191,7 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     let mut names = Names::default();
     initializers(&mut graph, &mut names, &model.graph, external)?;
     inputs(&mut graph, &mut names, &model.graph, bindings)?;
-    nodes(&mut graph, &mut names, &model.graph, opset, external)?;
+    nodes(&mut graph, &mut names, &model.graph, dialect, external)?;
     graph.outputs = outputs(&model.graph, &names)?;
     Ok(graph)
 }
@@ -210,7 +212,13 @@ fn reads<'n, 'a>(node: &'n NodeProto<'a>) -> Box<dyn Iterator<Item = &'a str> + 
 }
 
 /// Reads every node, and lists all that are unsupported.
-fn nodes(graph: &mut Graph, names: &mut Names, proto: &GraphProto<'_>, opset: i64, external: &External) -> Result<()> {
+fn nodes(
+    graph: &mut Graph,
+    names: &mut Names,
+    proto: &GraphProto<'_>,
+    dialect: Dialect,
+    external: &External,
+) -> Result<()> {
     let mut unsupported = Vec::new();
     // Values that an unsupported node would have made: nodes that read them are passed over.
     let mut missing: HashSet<&str> = HashSet::new();
@@ -222,7 +230,7 @@ fn nodes(graph: &mut Graph, names: &mut Names, proto: &GraphProto<'_>, opset: i6
             }
             continue;
         }
-        match import(graph, names, node, opset, external) {
+        match import(graph, names, node, dialect, external) {
             Ok(()) => missing.extend(node.outputs.iter().filter(|name| !names.contains_key(**name))),
             Err(Problem::Unsupported(reason)) => {
                 missing.extend(node.outputs.iter().copied());
@@ -246,7 +254,7 @@ pub(super) fn body(
     graph: &mut Graph,
     outer: &Names,
     proto: &GraphProto<'_>,
-    opset: i64,
+    dialect: Dialect,
     external: &External,
 ) -> Result<Vec<ValueId>> {
     if proto.sparse_initializers > 0 || !proto.inputs.is_empty() {
@@ -257,7 +265,7 @@ pub(super) fn body(
     }
     let mut names = outer.clone();
     initializers(graph, &mut names, proto, external)?;
-    nodes(graph, &mut names, proto, opset, external)?;
+    nodes(graph, &mut names, proto, dialect, external)?;
     outputs(proto, &names)
 }
 
@@ -286,10 +294,16 @@ fn unknown(node: &NodeProto<'_>) -> UnsupportedNode {
     }
 }
 
-fn import(graph: &mut Graph, names: &mut Names, node: &NodeProto<'_>, opset: i64, external: &External) -> OpResult<()> {
+fn import(
+    graph: &mut Graph,
+    names: &mut Names,
+    node: &NodeProto<'_>,
+    dialect: Dialect,
+    external: &External,
+) -> OpResult<()> {
     let Some(import) = importer(node) else { return Err(Problem::Unsupported(unknown(node).reason)) };
     let before = graph.nodes.len();
-    let mut reader = OnnxNode::new(graph, names, node, name(node), opset, external);
+    let mut reader = OnnxNode::new(graph, names, node, name(node), dialect, external);
     import(&mut reader)?;
     reader.finished()?;
     graph.nodes[before..].iter_mut().for_each(|made| made.origin = Some(name(node).to_string()));

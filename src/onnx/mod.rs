@@ -2,6 +2,7 @@
 
 mod builder;
 mod data;
+mod dialect;
 mod external;
 mod extract;
 mod functions;
@@ -13,6 +14,7 @@ mod step;
 mod wire;
 
 pub use builder::{AttributeValue, ModelBuilder};
+pub use dialect::AlignCorners;
 pub use extract::Part;
 pub use import::Family;
 pub use node::OnnxNode;
@@ -39,7 +41,7 @@ pub struct Model {
     external: External,
 }
 
-/// What a model leaves open.
+/// What a model and the standard leave open.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {
     /// Shapes of inputs, by name.
@@ -50,6 +52,8 @@ pub struct Bindings {
     pub batch: Option<usize>,
     /// Inputs that are the same in every run: they become constants before shapes are inferred.
     pub constants: HashMap<String, Tensor>,
+    /// What `align_corners` means where the standard leaves it open; [`Graph::readings`] says where that decides numbers.
+    pub align_corners: AlignCorners,
     /// What the network may ask for.
     pub budget: Budget,
 }

@@ -1,9 +1,11 @@
 //! What an operator sees of its ONNX node: typed attributes, inputs with their types, and a place for what it means.
 
 use super::data;
+use super::dialect::Dialect;
 use super::external::External;
 use super::proto::{Attribute, NodeProto};
 use crate::graph::{Graph, Node, ValueId};
+use crate::ops::resample::Length;
 use crate::ops::{Op, OpResult, Problem};
 use crate::passes::fold_constants;
 use crate::tensor::{Kind, Tensor, TensorType, array, checked_len, row_major_slice};
@@ -19,7 +21,7 @@ pub struct OnnxNode<'a> {
     names: &'a mut Names,
     proto: &'a NodeProto<'a>,
     name: &'a str,
-    opset: i64,
+    dialect: Dialect,
     external: &'a External,
     read: Vec<bool>,
     /// Up to here somebody looked for inputs.
@@ -46,19 +48,19 @@ impl<'a> OnnxNode<'a> {
         names: &'a mut Names,
         proto: &'a NodeProto<'a>,
         name: &'a str,
-        opset: i64,
+        dialect: Dialect,
         external: &'a External,
     ) -> Self {
         // Opset 1 let operators say which inputs they may overwrite; that never changes a result.
         let read = proto.attributes.iter().map(|attribute| attribute.name == "consumed_inputs").collect();
-        OnnxNode { graph, names, proto, name, opset, external, read, asked: Cell::new(0), emitted: 0 }
+        OnnxNode { graph, names, proto, name, dialect, external, read, asked: Cell::new(0), emitted: 0 }
     }
 
     /// Every attribute was read, every input looked for, and the first output is defined.
     pub(super) fn finished(self) -> OpResult<()> {
         if let Some(at) = self.read.iter().position(|&read| !read) {
             let name = self.proto.attributes[at].name;
-            return Err(Problem::Unsupported(format!("attribute '{name}' is not known in opset {}", self.opset)));
+            return Err(Problem::Unsupported(format!("attribute '{name}' is not known in opset {}", self.opset())));
         }
         let inputs = &self.proto.inputs;
         if let Some(at) = (self.asked.get()..inputs.len()).find(|&at| !inputs[at].is_empty()) {
@@ -78,7 +80,17 @@ impl<'a> OnnxNode<'a> {
 
     /// The version of ONNX's operators that the model was written for.
     pub fn opset(&self) -> i64 {
-        self.opset
+        self.dialect.opset
+    }
+
+    /// The length of a resized axis that `align_corners` means.
+    pub(crate) fn aligned_length(&self) -> Length {
+        self.dialect.length
+    }
+
+    /// Says that another length than [`OnnxNode::aligned_length`] would give other numbers.
+    pub(crate) fn note_length(&mut self) {
+        self.graph.read_as(self.proto.op_type, self.name, self.dialect.length_in_words());
     }
 
     fn attribute(&mut self, name: &str) -> Option<&'a Attribute<'a>> {
@@ -238,7 +250,7 @@ impl<'a> OnnxNode<'a> {
     pub(crate) fn inlined(&mut self, name: &str) -> OpResult<Vec<ValueId>> {
         match self.attribute(name) {
             Some(Attribute::Graph(body)) => {
-                Ok(super::import::body(self.graph, self.names, body, self.opset, self.external)?)
+                Ok(super::import::body(self.graph, self.names, body, self.dialect, self.external)?)
             }
             _ => Err(Problem::Invalid(format!("attribute '{name}' is no graph"))),
         }

@@ -19,13 +19,22 @@ pub enum Coordinates {
     HalfPixelSymmetric,
     PytorchHalfPixel,
     TfHalfPixelForNn,
-    AlignCorners,
+    AlignCorners(Length),
     Asymmetric,
     /// A part of the axis, in units of its length; what lies outside of the axis becomes 0.
     Crop {
         start: f64,
         end: f64,
     },
+}
+
+/// Which length of the new axis has the last element at its end, where scale times size is no whole number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Scale times size.
+    Exact,
+    /// The number of elements.
+    Rounded,
 }
 
 /// Which neighbour is nearest: ONNX's `nearest_mode`.
@@ -89,11 +98,11 @@ impl Coordinates {
                 }
             }
             Coordinates::TfHalfPixelForNn => centre,
-            Coordinates::AlignCorners => {
-                // ONNX aligns the corner of the exact new length, of which the size is the whole part. One that is whole but for
-                // the rounding of its scale is the size.
+            Coordinates::AlignCorners(length) => {
+                // An exact length that is whole but for the rounding of its scale is the size.
                 let (exact, size) = (old as f64 * scale, new as f64);
-                let length = if (exact - size).abs() < 1e-5 * size { size } else { exact };
+                let is_whole = (exact - size).abs() < 1e-5 * size;
+                let length = if is_whole || length == Length::Rounded { size } else { exact };
                 if new > 1 && length > 1.0 { rounded(rounded(x * last) / rounded(length - 1.0)) } else { 0.0 }
             }
             Coordinates::Asymmetric => rounded(x / scale),
@@ -162,6 +171,18 @@ impl Resample {
     /// Whether a new place lies outside of the axis.
     pub(super) fn is_outside(&self, place: usize, old: usize) -> bool {
         self.position(place, old).is_none()
+    }
+
+    /// Whether corners that are aligned by the other length take other elements, or weigh them otherwise.
+    pub(super) fn depends_on_length(&self, old: usize) -> bool {
+        let other = match self.coordinates {
+            Coordinates::AlignCorners(Length::Exact) => Length::Rounded,
+            Coordinates::AlignCorners(Length::Rounded) => Length::Exact,
+            _ => return false,
+        };
+        let other = Resample { coordinates: Coordinates::AlignCorners(other), ..self.clone() };
+        let moves = |place: &usize| self.position(*place, old) != other.position(*place, old);
+        (0..self.size).filter(moves).any(|place| self.taps(place, old) != other.taps(place, old))
     }
 
     /// The old elements that a new one is made of; none outside of the axis.
@@ -313,7 +334,7 @@ mod tests {
     #[test]
     fn corners_stay_where_corners_are_aligned_and_pixels_keep_their_centres_otherwise() {
         let linear = |coordinates| resized(&twice(coordinates, Interpolation::Linear), &[0.0, 3.0]);
-        for (found, expected) in linear(Coordinates::AlignCorners).iter().zip([0.0, 1.0, 2.0, 3.0]) {
+        for (found, expected) in linear(Coordinates::AlignCorners(Length::Exact)).iter().zip([0.0, 1.0, 2.0, 3.0]) {
             assert!((found - expected).abs() < 1e-12, "{found}, not {expected}: thirds are not exact");
         }
         assert_eq!(linear(Coordinates::HalfPixel), [0.0, 0.75, 2.25, 3.0]);

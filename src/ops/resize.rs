@@ -26,8 +26,13 @@ pub(crate) fn import(node: &mut OnnxNode<'_>) -> OpResult<()> {
     let outside = node.float("extrapolation_value", 0.0)?;
     let addend = addend(&steps, &shape, outside)?;
     let mut x = node.input(0)?;
+    let mut depends_on_length = false;
     for step in steps {
-        x = node.emit(step, &[Some(x)])?;
+        x = node.emit(step.clone(), &[Some(x)])?;
+        depends_on_length |= step.depends_on_length(shape[step.axis]);
+    }
+    if depends_on_length {
+        node.note_length();
     }
     if let Some(addend) = addend {
         let addend = node.constant_of(addend);
@@ -89,13 +94,14 @@ fn by_attributes(node: &mut OnnxNode<'_>, shape: &[usize]) -> OpResult<Vec<Resam
     if mode == "tf_crop_and_resize" && roi.len() != 2 * axes.len() {
         return invalid(format!("roi has {} numbers for {} axes", roi.len(), axes.len()));
     }
+    let length = node.aligned_length();
     let coordinates = |index: usize| {
         Ok(match mode.as_str() {
             "half_pixel" => Coordinates::HalfPixel,
             "half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
             "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
             "tf_half_pixel_for_nn" => Coordinates::TfHalfPixelForNn,
-            "align_corners" => Coordinates::AlignCorners,
+            "align_corners" => Coordinates::AlignCorners(length),
             "asymmetric" => Coordinates::Asymmetric,
             "tf_crop_and_resize" => {
                 let [start, end] = [roi[index], roi[axes.len() + index]].map(f64::from);

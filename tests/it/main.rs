@@ -40,6 +40,7 @@ mod plan;
 mod pool_definition;
 mod random;
 mod readme;
+mod resize;
 mod restrict;
 mod scarcity;
 mod scratch;

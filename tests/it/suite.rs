@@ -4,6 +4,7 @@
 
 use crate::cases::{On, Outcome, Tally, check_list};
 use crate::device::gpu;
+use reluctor::onnx::Bindings;
 use reluctor::passes::Fusion;
 use reluctor::suite::{self, Outcome as Verdict};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ fn tally(on: On) -> Tally {
     let (gpu, mut tally) = ((on == On::Device).then(gpu), Tally::default());
     for case in CASES.lines() {
         let tolerance = suite::usual_tolerance(gpu.is_some());
-        let report = suite::run(case, &folder().join(case), gpu, &Fusion::all(), tolerance);
+        let report = suite::run(case, &folder().join(case), gpu, &Bindings::default(), &Fusion::all(), tolerance);
         tally.add(
             case,
             on,

@@ -97,6 +97,10 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<Code> {
     let graphs: Vec<&Graph> = subjects.iter().flat_map(|subject| &subject.graphs).map(|(_, graph)| graph).collect();
     let device = args.tune.apply(device, &graphs, &FaultArgs::default(), console)?;
     let roofs = roofs::of(&device, args.fresh_roofs)?;
+    subjects
+        .iter()
+        .filter_map(|subject| subject.graphs.first())
+        .for_each(|(_, graph)| console.readings(&graph.readings));
     let roofs = if args.cold { roofs.cold() } else { roofs };
     let mut measured = Vec::new();
     for subject in &subjects {

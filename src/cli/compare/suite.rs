@@ -5,6 +5,7 @@ use crate::cli::console::Console;
 use crate::cli::device_args::{Device, DeviceReport};
 use crate::compare::Tolerance;
 use crate::error::{Result, escape};
+use crate::onnx::Bindings;
 use crate::passes::Fusion;
 use crate::report::Table;
 use crate::suite::{self, CaseReport, Outcome, Totals};
@@ -27,6 +28,7 @@ pub struct Report {
 pub fn run(
     folder: &Path,
     device: &Device,
+    bindings: &Bindings,
     fusion: &Fusion,
     tolerance: Option<Tolerance>,
     console: &Console,
@@ -41,9 +43,12 @@ pub fn run(
     for (index, case) in folders.iter().enumerate() {
         let name = case.strip_prefix(folder).unwrap_or(case).display().to_string();
         console.progress(index, folders.len(), &name);
-        cases.push(suite::run(&name, case, gpu, fusion, tolerance));
+        cases.push(suite::run(&name, case, gpu, bindings, fusion, tolerance));
     }
     console.progress_done();
+    for CaseReport { case, readings, .. } in &cases {
+        readings.iter().for_each(|reading| console.note(format_args!("{}: {reading}", escape(case))));
+    }
     Ok(Report {
         suite: folder.display().to_string(),
         device: device.report(),

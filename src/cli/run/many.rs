@@ -16,6 +16,7 @@ use crate::cli::quantity::{count, milliseconds};
 use crate::cli::task::{Answer, Found, Reader};
 use crate::default_model;
 use crate::error::{Error, Result, escape};
+use crate::graph::Reading;
 use crate::image::{self, Picture, Preset};
 use crate::onnx::{Bindings, Declared, DeclaredDim, Model};
 use crate::session::{Options, Session};
@@ -87,6 +88,8 @@ struct Tally {
     failed: usize,
     /// Milliseconds that planning and compiling took.
     planning: f64,
+    /// What was said of the file.
+    readings: Vec<Reading>,
 }
 
 /// Runs on all pictures and says how it went.
@@ -225,7 +228,7 @@ impl<'a> Many<'a> {
                 console.line(format_args!("input      {}, {}", escape(&self.input.name), ready.read.pipeline))?;
                 is_said = true;
             }
-            let answers = self.answers(batch, &mut tally)?;
+            let answers = self.answers(batch, &mut tally, console)?;
             tally.done += answers.len();
             let last = answers.last().map(|(name, _)| name.clone()).unwrap_or_default();
             self.write(answers, &mut tally, console)?;
@@ -236,7 +239,7 @@ impl<'a> Many<'a> {
     }
 
     /// The answers to a batch, in its order. Pictures of one size run together.
-    fn answers(&self, batch: Decoded, tally: &mut Tally) -> Result<Answers> {
+    fn answers(&self, batch: Decoded, tally: &mut Tally, console: &Console) -> Result<Answers> {
         let (mut names, mut answers) = (Vec::new(), Vec::new());
         let mut ready: Vec<(usize, Ready)> = Vec::new();
         for (at, (name, decoded)) in batch.into_iter().enumerate() {
@@ -255,7 +258,7 @@ impl<'a> Many<'a> {
             let (same, others) = ready.into_iter().partition(|(_, ready)| ready.read.tensor.shape() == shape);
             ready = others;
             let same: Vec<(usize, Ready)> = same;
-            let found = self.run(&same, &shape, tally);
+            let found = self.run(&same, &shape, tally, console);
             match found {
                 Err(error) if concerns_all(&error) => return Err(error),
                 Err(error) => {
@@ -273,7 +276,13 @@ impl<'a> Many<'a> {
     }
 
     /// One run on pictures of one size; where they are short of a batch, the last one is repeated.
-    fn run(&self, ready: &[(usize, Ready)], shape: &[usize], tally: &mut Tally) -> Result<Vec<Answer>> {
+    fn run(
+        &self,
+        ready: &[(usize, Ready)],
+        shape: &[usize],
+        tally: &mut Tally,
+        console: &Console,
+    ) -> Result<Vec<Answer>> {
         let mut elements = Vec::new();
         for at in 0..self.batch {
             let (_, ready) = &ready[at.min(ready.len() - 1)];
@@ -285,6 +294,10 @@ impl<'a> Many<'a> {
         let start = Instant::now();
         let engine = self.session.engine(&borrowed(&inputs))?;
         tally.planning += since(start);
+        let new = |reading: &&Reading| !tally.readings.contains(reading);
+        let new: Vec<Reading> = engine.graph().readings.iter().filter(new).cloned().collect();
+        console.readings(&new);
+        tally.readings.extend(new);
         drop(engine);
         let outputs = self.session.run(&borrowed(&inputs))?;
         let answer = |(at, (_, ready)): (usize, &(usize, Ready))| {

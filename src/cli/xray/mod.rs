@@ -86,6 +86,7 @@ pub fn run(args: &XrayArgs, console: &Console) -> Result<Code> {
     }
     let model = args.model.open()?;
     let report = args.report(&model, &device, None)?;
+    console.readings(&report.readings);
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     args.export.write_with(&report, &report.table(), || page::page(&report, &format!("reluctor {command}")))?;
     if args.json {
@@ -131,6 +132,7 @@ impl XrayArgs {
             device: device.report(),
             precision: self.device.precision().to_string(),
             inputs: prepared.bound.feed.iter().map(ToString::to_string).collect(),
+            readings: prepared.bound.network.unfused.readings.clone(),
             pairs: prepared.pairs,
             pairing: prepared.pairing,
             layers: measured.layers,

@@ -1,6 +1,7 @@
 //! All that one command found, as it is printed and written.
 
 use crate::cli::device_args::DeviceReport;
+use crate::graph::Reading;
 use crate::report::Table;
 use crate::tensor::format_shape;
 use crate::xray::ablation::{Ablation, Remainder};
@@ -17,6 +18,8 @@ pub struct Report {
     pub precision: String,
     /// What the network was fed.
     pub inputs: Vec<String>,
+    /// How nodes of the file were read that may be read otherwise.
+    pub readings: Vec<Reading>,
     /// How many pairs of inputs were tried, and how they were made.
     pub pairs: usize,
     pub pairing: &'static str,

@@ -6,7 +6,7 @@ use crate::build::Build;
 use crate::shapes::{POOL_KINDS, pools};
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::Epilogue;
-use reluctor::ops::resample::{Coordinates, Interpolation, Rounding};
+use reluctor::ops::resample::{Coordinates, Interpolation, Length, Rounding};
 use reluctor::ops::slice::Range;
 use reluctor::ops::window::Window;
 use reluctor::ops::{
@@ -131,7 +131,7 @@ fn resampled() -> Build {
     let crop = Coordinates::Crop { start: -0.25, end: 0.75 };
     let rules = [
         (Interpolation::Nearest(Rounding::PreferFloor), Coordinates::HalfPixel, false),
-        (Interpolation::Linear, Coordinates::AlignCorners, false),
+        (Interpolation::Linear, Coordinates::AlignCorners(Length::Exact), false),
         (Interpolation::Linear, crop, false),
         (Interpolation::Cubic(-0.75), Coordinates::HalfPixel, false),
         (Interpolation::Cubic(-0.5), Coordinates::Asymmetric, true),
