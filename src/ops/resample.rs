@@ -70,7 +70,8 @@ pub struct Resample {
     pub interpolation: Interpolation,
     /// Whether a shrunk axis sees every old element, by neighbourhoods as much wider.
     pub antialias: bool,
-    /// Whether neighbours beyond the ends count nothing, and not as the ends.
+    /// Whether neighbours beyond the ends count nothing, and not as the ends. Where the one nearest element counts nothing, the
+    /// new one is 0.
     pub exclude_outside: bool,
 }
 
@@ -88,7 +89,7 @@ impl Coordinates {
             Coordinates::HalfPixelSymmetric => {
                 let adjustment = rounded(new as f64 / rounded(scale * old as f64));
                 let offset = rounded(old as f64 / 2.0 * rounded(1.0 - adjustment));
-                rounded(rounded(offset + centre) - 0.5)
+                rounded(offset + (x + 0.5) / scale - 0.5)
             }
             Coordinates::PytorchHalfPixel => {
                 if new > 1 {
@@ -149,12 +150,11 @@ impl Rounding {
     }
 }
 
-/// A half or a whole number where the position is one but for rounding in f32: what a mode prefers at a tie is not for rounding to
-/// decide.
+/// A half where the position is one to a millionth, as for ONNX Runtime: what a mode prefers at a tie is not for rounding to decide.
 fn halved(x: f64) -> f64 {
-    const FEW_ULPS: f64 = 4.0 * f32::EPSILON as f64;
-    let half = (2.0 * x).round() / 2.0;
-    if (x - half).abs() <= FEW_ULPS * (1.0 + x.abs()) { half } else { x }
+    const NEAR: f64 = 1e-6;
+    let half = x.floor() + 0.5;
+    if (x - half).abs() < NEAR { half } else { x }
 }
 
 impl Resample {
@@ -185,14 +185,16 @@ impl Resample {
         (0..self.size).filter(moves).any(|place| self.taps(place, old) != other.taps(place, old))
     }
 
-    /// The old elements that a new one is made of; none outside of the axis.
+    /// The old elements that a new one is made of; none outside of the axis, nor where the nearest one is and does not count.
     fn taps(&self, place: usize, old: usize) -> Taps {
         let Some(x) = self.position(place, old) else { return Vec::new() };
         let inside = |at: f64| at.clamp(0.0, old as f64 - 1.0);
         if let Interpolation::Nearest(rounding) = self.interpolation {
             let ties = matches!(rounding, Rounding::PreferFloor | Rounding::PreferCeil);
-            let x = if ties || self.coordinates == Coordinates::HalfPixelSymmetric { halved(x) } else { x };
-            return vec![(inside(rounding.nearest(x)) as usize, 1.0)];
+            let x = if ties { halved(x) } else { x };
+            let at = rounding.nearest(x);
+            let counts = !self.exclude_outside || at == inside(at);
+            return if counts { vec![(inside(at) as usize, 1.0)] } else { Vec::new() };
         }
         // Antialiasing widens the neighbourhood of a shrunk axis, whose weights then no longer sum to 1.
         let shrink = if self.antialias { self.scale.min(1.0) } else { 1.0 };
@@ -360,8 +362,20 @@ mod tests {
             5.0,
             "13 * 11 / 26 is five and a half"
         );
+        let ceil = Interpolation::Nearest(Rounding::PreferCeil);
+        let tenths = Resample { size: 35, scale: f64::from(0.3_f32), ..twice(Coordinates::HalfPixel, ceil) };
+        let tenths = resized(&tenths, &(0..118).map(f64::from).collect::<Vec<_>>());
+        assert_eq!([tenths[4], tenths[7]], [15.0, 24.0], "a millionth below 14.5, and two below 24.5");
         let whole = Coordinates::Crop { start: 0.0, end: 1.0 };
         assert_eq!(taken(whole, 50, 50, 1.0), (0..50).map(f64::from).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_nearest_element_that_is_outside_and_excluded_leaves_nothing() {
+        let floor = twice(Coordinates::HalfPixel, Interpolation::Nearest(Rounding::Floor));
+        assert_eq!(resized(&floor, &[1.0, 2.0]), [1.0, 1.0, 1.0, 2.0]);
+        let excluding = Resample { exclude_outside: true, ..floor };
+        assert_eq!(resized(&excluding, &[1.0, 2.0]), [0.0, 1.0, 1.0, 2.0]);
     }
 
     #[test]
