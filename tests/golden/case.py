@@ -17,13 +17,14 @@ IR_VERSION = 10
 @dataclasses.dataclass
 class Case:
     """`name` is `OPERATOR/what is special`. The operator's inputs are those of the graph, then the constants; a constant is None
-    where an optional input is left out."""
+    where an optional input is left out. `producer` is who the file says wrote it: that may decide what a node means."""
 
     name: str
     inputs: dict
     constants: dict = dataclasses.field(default_factory=dict)
     attributes: dict = dataclasses.field(default_factory=dict)
     opset: int = 22
+    producer: str = ""
 
     @property
     def operator(self):
@@ -41,7 +42,8 @@ class Case:
         output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, output_shape)
         initializers = [numpy_helper.from_array(value, name) for name, value in present.items()]
         graph = helper.make_graph([node], "golden", inputs, [output], initializers)
-        return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", self.opset)])
+        producer = {"producer_name": self.producer} if self.producer else {}
+        return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", self.opset)], **producer)
 
     def magnitudes(self):
         """The same with the magnitude of every number: bounds each partial sum of a linear operator."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from case import Case, filters, generator, grid, image
 from convolution import joined
+from resizing import resizes
 
 
 def other_cases():
@@ -90,24 +91,3 @@ def layouts():
         yield Case(f"Transpose/{joined(perm)}", {"x": image(generator(str(perm)), (2, 3, 4, 5))}, {}, {"perm": perm})
     for mode in ["DCR", "CRD"]:
         yield Case(f"DepthToSpace/{mode}", {"x": image(generator(mode), (2, 12, 3, 2))}, {}, {"blocksize": 2, "mode": mode})
-
-
-def resizes():
-    modes = [
-        ("nearest", "asymmetric"), ("nearest", "half_pixel"), ("nearest", "align_corners"), ("linear", "half_pixel"), ("linear", "align_corners"),
-        ("linear", "asymmetric"), ("linear", "pytorch_half_pixel"), ("cubic", "half_pixel"), ("cubic", "align_corners"), ("cubic", "asymmetric"),
-    ]  # fmt: skip
-    for (mode, coordinates), scales in itertools.product(modes, [(2.0, 2.0), (1.5, 2.5), (0.6, 0.8)]):
-        resized = {"roi": None, "scales": np.array([1, 1, *scales], np.float32)}
-        attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
-        name = f"Resize/{mode}_{coordinates}_scales_{joined(scales)}"
-        yield Case(name, {"x": image(generator(name), (1, 2, 5, 7))}, resized, attributes, 19)
-    for nearest_mode, sizes in itertools.product(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"], [(8, 13), (3, 4)]):
-        attributes = {"mode": "nearest", "nearest_mode": nearest_mode}
-        name = f"Resize/nearest_mode_{nearest_mode}_sizes_{joined(sizes)}"
-        resized = {"roi": None, "scales": None, "sizes": np.array([1, 2, *sizes])}
-        yield Case(name, {"x": image(generator(name), (1, 2, 5, 7))}, resized, attributes, 19)
-    for a, exclude in [(-0.5, 0), (-0.75, 1), (-0.5, 1)]:
-        attributes = {"mode": "cubic", "cubic_coeff_a": a, "exclude_outside": exclude}
-        name = f"Resize/cubic_a_{a}_exclude_outside_{exclude}"
-        yield Case(name, {"x": image(generator(name), (1, 2, 5, 7))}, {"roi": None, "scales": np.array([1, 1, 2, 1.5], np.float32)}, attributes, 19)

@@ -17,8 +17,6 @@ LEFT_OUT = {
     "ConvTranspose/output_shape_10x12_*": "More output than the kernels reach: the standard does not say how a negative padding is halved.",
     "*MaxPool/special_nan": "ONNX Runtime's maximum passes over NaN; the standard does not say.",
     "Pad/wrap_*x-1x*": "The standard does not say whether what a negative padding removes still wraps around.",
-    "Resize/*_align_corners_scales_1.5x2.5": "The standard leaves open whether the resized length is rounded before corners are aligned.",
-    "Resize/*_align_corners_scales_0.6x0.8": "As above.",
 }
 
 # The evaluator is wrong or fails, and ONNX Runtime does what the standard's text says.
@@ -38,6 +36,14 @@ EVALUATOR_DEPARTS = {
     "*Softmax/opset_11_*": "Before opset 13 all axes from `axis` on are one; it knows the later meaning alone.",
     "LRN/*": "It leaves sums of squares unset where the batch is smaller than the channels.",
     "Pad/*x-1x*": "It knows no negative padding.",
+    "Resize/*align_corners_scales_1.5x2.5": "It aligns corners by the unrounded length; PyTorch, which the file names as its producer, by the rounded one.",
+    "Resize/*align_corners_scales_0.6x0.8": "As above.",
+    "Resize/*_crop_scales_*": "It ends a crop at the unrounded length.",
+    "Resize/*_half_pixel_symmetric_scales_0.6x0.8": "Where rounding makes a whole number of a place beside it, it weighs the neighbours of the next place.",
+    "Resize/nearest_mode_*_asymmetric_scales_0.6x0.8": "It computes places in f64, where a scale of f32 misses ties and whole numbers.",
+    "Resize/nearest_mode_*_ties": "As above.",
+    "Resize/opset_10_*": "It takes no scales in the second place.",
+    "Resize/opset_11_*_tf_half_pixel_for_nn_*": "It does not know these coordinates.",
 }
 
 
