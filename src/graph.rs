@@ -4,6 +4,7 @@ mod reading;
 
 pub use reading::Reading;
 
+use crate::element::Element;
 use crate::error::{Error, Result, escape};
 use crate::ops::Op;
 use crate::tensor::{Tensor, TensorType};
@@ -25,8 +26,8 @@ pub struct Value {
     pub ty: TensorType,
     /// Its content where that does not depend on the inputs.
     pub constant: Option<Arc<Tensor>>,
-    /// ONNX's number for the element type that the file stores it in, where it does: integers are not told apart otherwise.
-    pub element_type: Option<i32>,
+    /// The element type that it has in the model's file, where that is known.
+    pub element: Option<Element>,
 }
 
 /// One operation.
@@ -165,9 +166,15 @@ impl Graph {
         &self.values[id.0]
     }
 
+    /// The element type that a value is written in: its own in the model's file, where that is known and of its kind.
+    pub fn element(&self, id: ValueId) -> Element {
+        let Value { ty, element, .. } = self.value(id);
+        element.filter(|element| element.kind() == ty.kind).unwrap_or(Element::of(ty.kind))
+    }
+
     /// Adds a value.
     pub fn add_value(&mut self, name: impl Into<String>, ty: TensorType, constant: Option<Arc<Tensor>>) -> ValueId {
-        self.values.push(Value { name: name.into(), ty, constant, element_type: None });
+        self.values.push(Value { name: name.into(), ty, constant, element: None });
         ValueId(self.values.len() - 1)
     }
 

@@ -19,6 +19,7 @@ pub mod compare;
 pub mod cpu;
 pub mod default_model;
 pub mod device;
+pub mod element;
 pub mod engine;
 pub mod error;
 pub mod files;

@@ -72,6 +72,7 @@ pub struct Session(Arc<Shared>);
 struct Shared {
     model: Model,
     inputs: Vec<Declared>,
+    outputs: Vec<(String, Option<Declared>)>,
     /// Another one once the first was lost. Locked after `plans`, where both are.
     device: Mutex<Device>,
     /// How often it was opened again.
@@ -112,7 +113,7 @@ impl Model {
         let inputs = self.inputs()?;
         options.precision.supported()?;
         let device = Device::open_async(&options.device, &options.gpu).await?;
-        let session = Session::of(self, inputs, device, options);
+        let session = Session::of(self, inputs, device, options)?;
         session.prepare_fixed()?;
         Ok(session)
     }
@@ -124,18 +125,20 @@ impl Model {
     /// As [`Model::session`].
     pub fn session_on(&self, device: &Device, options: &Options) -> Result<Session> {
         options.precision.supported()?;
-        let session = Session::of(self, self.inputs()?, device.clone(), options);
+        let session = Session::of(self, self.inputs()?, device.clone(), options)?;
         session.prepare_fixed()?;
         Ok(session)
     }
 }
 
 impl Session {
-    fn of(model: &Model, inputs: Vec<Declared>, device: Device, options: &Options) -> Self {
+    fn of(model: &Model, inputs: Vec<Declared>, device: Device, options: &Options) -> Result<Self> {
         let inputs = inputs.into_iter().filter(|input| !options.bindings.constants.contains_key(&input.name)).collect();
+        let outputs = model.outputs()?;
         let (model, options, plans) = (model.clone(), options.clone(), Mutex::default());
         let (device, reopened) = (Mutex::new(device), AtomicUsize::new(0));
-        Session(Arc::new(Shared { model, inputs, device, reopened, options, plans, making: Mutex::default() }))
+        let making = Mutex::default();
+        Ok(Session(Arc::new(Shared { model, inputs, outputs, device, reopened, options, plans, making })))
     }
 
     /// A session that starts with a network already bound: `network` is what [`Network::bind`] makes of the model with
@@ -144,7 +147,7 @@ impl Session {
     /// # Errors
     /// Those of [`Gpu::load`](gpu::Gpu::load).
     pub fn holding(model: &Model, device: &Device, options: &Options, network: &Network) -> Result<Self> {
-        let session = Session::of(model, model.inputs()?, device.clone(), options);
+        let session = Session::of(model, model.inputs()?, device.clone(), options)?;
         let shape = |declared: &Declared| {
             let id = network.graph.inputs.iter().find(|&&id| network.graph.value(id).name == declared.name);
             id.map(|&id| (declared.name.clone(), Part::Shape(network.graph.value(id).ty.shape.clone())))
@@ -158,6 +161,12 @@ impl Session {
     /// What each run has to be given.
     pub fn inputs(&self) -> &[Declared] {
         &self.0.inputs
+    }
+
+    /// What each run gives, by name in the model's order, as the model declares it; that is missing where the model leaves it
+    /// out. A run gives reals as f32 and integers as i64 whatever the declared element type.
+    pub fn outputs(&self) -> &[(String, Option<Declared>)] {
+        &self.0.outputs
     }
 
     /// The model that it runs.
@@ -293,10 +302,7 @@ impl Session {
                 }
                 _ => return Err(Error::Usage(format!("input '{}' is missing", escape(&input.name)))),
             };
-            if tensor.kind() != input.kind {
-                let reason = format!("is declared as {:?}, but holds {:?}", input.kind, tensor.kind());
-                return Err(Error::invalid(format!("input '{}'", input.name), reason));
-            }
+            input.takes(tensor, "it")?;
             let part = match tensor.kind() {
                 Kind::Real => Part::Shape(tensor.shape().to_vec()),
                 Kind::Int | Kind::Bool => Part::Content(tensor.clone()),
@@ -312,7 +318,7 @@ impl Session {
         let fixed = |input: &Declared| {
             let known = bindings.shapes.contains_key(&input.name)
                 || input.dims.iter().flatten().all(|dim| matches!(dim, DeclaredDim::Size(_))) && input.dims.is_some();
-            known && input.kind == Kind::Real
+            known && input.kind() == Kind::Real
         };
         if self.inputs().iter().all(fixed) {
             let part = |input: &Declared| Ok((input.name.clone(), Part::Shape(input.shape(bindings)?)));

@@ -160,7 +160,7 @@ fn extend(tensor: &mut Tensor, more: &Tensor) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Kind;
+    use crate::element::Element;
 
     fn feed(items: usize) -> Vec<Fed> {
         let tensor = Tensor::real(&[items, 2], (0..2 * items).map(|x| x as f32).collect()).unwrap();
@@ -169,7 +169,7 @@ mod tests {
 
     fn cut(first: DeclaredDim, items: usize, batch: Option<usize>, independent: bool) -> Result<Batches> {
         let dims = Some(vec![first, DeclaredDim::Size(2)]);
-        let declared = [Declared { name: "x".to_string(), kind: Kind::Real, dims }];
+        let declared = [Declared { name: "x".to_string(), element: Element::F32, dims }];
         let feed = feed(items);
         Batches::of(&feed.iter().collect::<Vec<_>>(), &declared, &Bindings::default(), Request { batch, independent })
     }

@@ -188,7 +188,7 @@ impl CompareArgs {
         let first_diverging = first_diverging.map(|layer| layer.name.clone());
         self.save.layers(&engine, &inputs)?;
         let computed = engine.run(&inputs)?;
-        self.save.outputs(&computed)?;
+        self.save.outputs(&bound.network.graph, &computed)?;
         let expected = Expected::of(&bound.network.unfused, &inputs, self.tolerance());
         let layers_are_right = first_diverging.is_none();
         let mut outputs = expected.judge(&computed, layers_are_right)?;

@@ -75,14 +75,11 @@ impl Feed {
     /// # Errors
     /// [`Error::Usage`] where it does not exist or is filled already, [`Error::Invalid`] where it holds something else.
     pub fn fill(&mut self, name: &str, tensor: Tensor, source: String) -> Result<()> {
-        let kind = self.named(name)?.kind;
-        if tensor.kind() != kind {
-            let reason = format!("is declared as {kind:?}, but {source} holds {:?}", tensor.kind());
-            return Err(Error::invalid(format!("input '{name}'"), reason));
-        }
+        let declared = self.named(name)?;
+        declared.takes(&tensor, &source)?;
         let has_default = self.defaults.iter().any(|declared| declared.name == name);
-        let open = kind == Kind::Real && !has_default;
-        fits(self.named(name)?, &tensor, &source, open)?;
+        let open = declared.kind() == Kind::Real && !has_default;
+        fits(declared, &tensor, &source, open)?;
         let given = Fed { name: name.to_string(), tensor, source, open };
         match self.slots.iter_mut().find(|(declared, fed)| declared.name == name && fed.is_none()) {
             Some((_, slot)) => *slot = Some(given),

@@ -96,7 +96,7 @@ impl InputArgs {
         let mut random = Random::new(self.seed);
         let source = format!("random in {}:{}, seed {}", self.range.start, self.range.end, self.seed);
         for declared in feed.open() {
-            if declared.kind != Kind::Real {
+            if declared.kind() != Kind::Real {
                 let name = escape(&declared.name);
                 return Err(Error::Usage(format!("input '{name}' holds no reals: give it with --input '{name}=FILE'")));
             }
@@ -155,7 +155,7 @@ fn fill_from_folder(feed: &mut Feed, folder: &Path) -> Result<()> {
 
 fn fill_from_album(feed: &mut Feed, bindings: &Bindings, album: &Album, preset: Option<&Preset>) -> Result<()> {
     let open = feed.open();
-    let declared = open.iter().find(|declared| declared.kind == Kind::Real);
+    let declared = open.iter().find(|declared| declared.kind() == Kind::Real);
     let declared = declared.ok_or_else(|| Error::Usage("the model has no input left for a picture".to_string()))?;
     let (mut elements, mut shape, mut source) = (Vec::new(), Vec::new(), String::new());
     for (name, picture) in album {

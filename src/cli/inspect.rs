@@ -113,8 +113,7 @@ fn text(model: &Model, outline: &Outline) -> String {
 }
 
 fn declared(value: &Declared) -> String {
-    let kind = format!("{:?}", value.kind).to_lowercase();
-    format!("{} {} {kind}", escape(&value.name), value.dims_in_words())
+    format!("{} {} {}", escape(&value.name), value.dims_in_words(), value.element)
 }
 
 fn document(model: &Model, outline: &Outline, support: &Support) -> Value {
@@ -147,5 +146,5 @@ fn declared_document(value: &Declared) -> Value {
         DeclaredDim::Open(name) => json!(name),
     };
     let shape = value.dims.as_ref().map(|dims| dims.iter().map(dim).collect::<Vec<_>>());
-    json!({ "name": value.name, "type": value.kind, "shape": shape })
+    json!({ "name": value.name, "type": value.element.to_string(), "shape": shape })
 }

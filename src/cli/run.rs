@@ -129,7 +129,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<Code> {
         console.note("the device was lost on the way; it was opened again, and the run repeated");
     }
     let outputs = ran.outputs;
-    args.save.outputs(&outputs)?;
+    args.save.outputs(job.graph(), &outputs)?;
     if args.save.wants_layers() {
         args.save.layers(&*job.engine(&session)?, &job.inputs(0))?;
     }

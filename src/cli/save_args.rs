@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::graph::{Graph, ValueId};
 use crate::tensor::Named;
 use clap::Args;
 use std::collections::HashSet;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct SaveArgs {
-    /// Write the outputs to an .npz file
+    /// Write the outputs to an .npz file, each in the type that the model declares
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     save_outputs: Option<PathBuf>,
     /// Write what each layer computes to an .npz file; with --no-fuse, each node of the model is a layer
@@ -42,12 +43,12 @@ impl SaveArgs {
         }
     }
 
-    /// Writes the outputs where they were asked for.
+    /// Writes the outputs of a graph where they were asked for.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn outputs(&self, outputs: &Named) -> Result<()> {
-        self.save_outputs.as_ref().map_or(Ok(()), |path| save(path, outputs.clone()))
+    pub fn outputs(&self, graph: &Graph, outputs: &Named) -> Result<()> {
+        self.save_outputs.as_ref().map_or(Ok(()), |path| save(path, graph, outputs.clone()))
     }
 
     /// Runs layer by layer where the layers were asked for, and writes them.
@@ -61,7 +62,7 @@ impl SaveArgs {
             layers.extend(outputs);
             Ok(())
         })?;
-        save(path, layers)
+        save(path, engine.graph(), layers)
     }
 }
 
@@ -72,9 +73,11 @@ fn place(file: &Path) -> PathBuf {
     file.file_name().map_or(folder.clone(), |name| folder.join(name))
 }
 
-/// A network may give one value twice, and an archive holds it once.
-fn save(path: &Path, mut tensors: Named) -> Result<()> {
+/// A network may give one value twice, and an archive holds it once. Each has the type that the model's file says.
+fn save(path: &Path, graph: &Graph, mut tensors: Named) -> Result<()> {
     let mut seen = HashSet::new();
     tensors.retain(|(name, _)| seen.insert(name.clone()));
-    files::write_npz(path, &tensors)
+    let ids = (0..graph.values.len()).map(ValueId).filter(|&id| seen.contains(&graph.value(id).name));
+    let elements = ids.map(|id| (graph.value(id).name.clone(), graph.element(id))).collect();
+    files::write_npz_as(path, &tensors, &elements)
 }

@@ -16,8 +16,10 @@ mod stored;
 pub(crate) use replace::replace;
 pub(crate) use source::Source;
 
+use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Reads all bytes of a regular file.
@@ -87,7 +89,15 @@ pub fn read_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
 /// # Errors
 /// `Io` where the file cannot be written.
 pub fn write_npy(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
-    npy::write(path.as_ref(), tensor)
+    write_npy_as(path, tensor, Element::of(tensor.kind()))
+}
+
+/// The same in an element type of the tensor's kind, as [`write_npz_as`] has it.
+///
+/// # Errors
+/// As [`write_npy`].
+pub fn write_npy_as(path: impl AsRef<Path>, tensor: &Tensor, element: Element) -> Result<()> {
+    npy::write(path.as_ref(), tensor, element)
 }
 
 /// Writes named tensors as an uncompressed `.npz` archive, as `numpy.savez` would: one member a tensor.
@@ -102,7 +112,21 @@ pub fn write_npy(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
 /// # Errors
 /// `Invalid` for a name that is empty, too long for an archive, or occurs twice; `Io` where the file cannot be written.
 pub fn write_npz(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<()> {
-    npz::write(path.as_ref(), tensors)
+    npz::write(path.as_ref(), tensors, &HashMap::new())
+}
+
+/// The same with the element types of some tensors by name: reals are rounded to the nearest, and integers lose the bits that
+/// the type has not. What is `bfloat16`, which numpy has not, is rounded to it and written as `<f4`; a type of another kind
+/// than its tensor's counts for nothing.
+///
+/// # Errors
+/// As [`write_npz`].
+pub fn write_npz_as(
+    path: impl AsRef<Path>,
+    tensors: &[(String, Tensor)],
+    elements: &HashMap<String, Element>,
+) -> Result<()> {
+    npz::write(path.as_ref(), tensors, elements)
 }
 
 fn extension(path: &Path) -> String {

@@ -3,8 +3,10 @@
 use super::npy_header;
 use super::replace::replace;
 use super::source::Source;
+use crate::element::Element;
 use crate::error::Result;
 use crate::tensor::Tensor;
+use half::{bf16, f16};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -37,18 +39,29 @@ pub(super) fn read_stream(mut reader: impl Read, source: &Source, budget: &mut u
 }
 
 /// Writes a file.
-pub(super) fn write(path: &Path, tensor: &Tensor) -> Result<()> {
-    replace(path, |file| write_stream(file, tensor))
+pub(super) fn write(path: &Path, tensor: &Tensor, element: Element) -> Result<()> {
+    replace(path, |file| write_stream(file, tensor, element))
 }
 
-/// Writes header and elements, row-major and little-endian.
-pub(super) fn write_stream(writer: impl Write, tensor: &Tensor) -> io::Result<()> {
+/// Writes header and elements, row-major and little-endian, as this type where it is of the tensor's kind.
+pub(super) fn write_stream(writer: impl Write, tensor: &Tensor, element: Element) -> io::Result<()> {
+    let element = if element.kind() == tensor.kind() { element } else { Element::of(tensor.kind()) };
     let mut writer = BufWriter::new(writer);
-    writer.write_all(&npy_header::of(tensor)?)?;
+    writer.write_all(&npy_header::of(tensor.shape(), element)?)?;
     match tensor {
-        Tensor::Real(a) => a.iter().try_for_each(|x| writer.write_all(&x.to_le_bytes()))?,
-        Tensor::Int(a) => a.iter().try_for_each(|x| writer.write_all(&x.to_le_bytes()))?,
+        Tensor::Real(a) => a.iter().try_for_each(|&x| write_real(&mut writer, x, element))?,
+        // The lowest bytes of an integer are all that a narrower type has of it.
+        Tensor::Int(a) => a.iter().try_for_each(|x| writer.write_all(&x.to_le_bytes()[..element.size()]))?,
         Tensor::Bool(a) => a.iter().try_for_each(|&x| writer.write_all(&[x.into()]))?,
     }
     writer.flush()
+}
+
+fn write_real(writer: &mut impl Write, x: f32, element: Element) -> io::Result<()> {
+    match element {
+        Element::F16 => writer.write_all(&f16::from_f32(x).to_le_bytes()),
+        Element::Bf16 => writer.write_all(&bf16::from_f32(x).to_f32().to_le_bytes()),
+        Element::F64 => writer.write_all(&f64::from(x).to_le_bytes()),
+        _ => writer.write_all(&x.to_le_bytes()),
+    }
 }

@@ -5,9 +5,10 @@
 //! for ever.
 
 use super::source::Source;
-use super::stored::{Element, Stored};
+use super::stored::Stored;
+use crate::element::Element;
 use crate::error::Result;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Shape;
 use std::io::{self, Read};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -51,13 +52,23 @@ fn read_array<const N: usize>(reader: &mut impl Read, source: &Source) -> Result
 }
 
 /// The bytes of the header for a tensor that follows it row-major and little-endian: a multiple of 64 of them.
-pub(super) fn of(tensor: &Tensor) -> io::Result<Vec<u8>> {
-    let descr = match tensor {
-        Tensor::Real(_) => "<f4",
-        Tensor::Int(_) => "<i8",
-        Tensor::Bool(_) => "|b1",
+pub(super) fn of(shape: &[usize], element: Element) -> io::Result<Vec<u8>> {
+    let descr = match element {
+        Element::F16 => "<f2",
+        // numpy has no type for the former, and this one has its numbers.
+        Element::Bf16 | Element::F32 => "<f4",
+        Element::F64 => "<f8",
+        Element::I8 => "|i1",
+        Element::I16 => "<i2",
+        Element::I32 => "<i4",
+        Element::I64 => "<i8",
+        Element::U8 => "|u1",
+        Element::U16 => "<u2",
+        Element::U32 => "<u4",
+        Element::U64 => "<u8",
+        Element::Bool => "|b1",
     };
-    let sizes: String = tensor.shape().iter().map(|size| format!("{size},")).collect();
+    let sizes: String = shape.iter().map(|size| format!("{size},")).collect();
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
     let unpadded = MAGIC.len() + 2 + 2 + text.len() + 1;
     text.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(ALIGNMENT) - unpadded));

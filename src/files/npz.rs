@@ -4,9 +4,10 @@ use super::member;
 use super::npy;
 use super::replace::replace;
 use super::source::Source;
+use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
 use std::path::Path;
 use zip::write::SimpleFileOptions;
@@ -48,14 +49,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
-/// Writes an archive. Its bytes depend on the tensors alone: no time is recorded.
-pub(super) fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+/// Writes an archive. Its bytes depend on the tensors and their types alone: no time is recorded.
+pub(super) fn write(path: &Path, tensors: &[(String, Tensor)], elements: &HashMap<String, Element>) -> Result<()> {
     let names = file_names(tensors)?;
     replace(path, |file| {
         let mut zip = ZipWriter::new(file);
-        for (name, (_, tensor)) in names.iter().zip(tensors) {
-            zip.start_file(name, options(tensor))?;
-            npy::write_stream(&mut zip, tensor)?;
+        for (file_name, (name, tensor)) in names.iter().zip(tensors) {
+            let element = elements.get(name).copied().unwrap_or(Element::of(tensor.kind()));
+            zip.start_file(file_name, options(tensor))?;
+            npy::write_stream(&mut zip, tensor, element)?;
         }
         zip.finish()?;
         Ok(())

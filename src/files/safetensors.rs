@@ -4,7 +4,8 @@
 //! so that the tensors are read one by one and never all at once as bytes.
 
 use super::source::Source;
-use super::stored::{Element, Stored};
+use super::stored::Stored;
+use crate::element::Element;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use safetensors::Dtype;

@@ -1,6 +1,7 @@
 //! How a tensor lies in a file: element type, byte order, storage order, shape; and the reading of it.
 
 use super::source::Source;
+use crate::element::Element;
 use crate::error::Result;
 use crate::tensor::{MAX_RANK, Shape, Tensor, array, checked_len, format_shape};
 use half::{bf16, f16};
@@ -9,36 +10,6 @@ use std::io::{self, ErrorKind, Read};
 
 /// Bytes read at a time: a multiple of every element's size.
 const CHUNK: usize = 1 << 16;
-
-/// The element types that become reals, integers or booleans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Element {
-    F16,
-    Bf16,
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    Bool,
-}
-
-impl Element {
-    /// Bytes an element.
-    pub fn size(self) -> usize {
-        match self {
-            Element::I8 | Element::U8 | Element::Bool => 1,
-            Element::F16 | Element::Bf16 | Element::I16 | Element::U16 => 2,
-            Element::F32 | Element::I32 | Element::U32 => 4,
-            Element::F64 | Element::I64 | Element::U64 => 8,
-        }
-    }
-}
 
 /// What a header declares of the bytes that follow it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +76,7 @@ impl Stored {
 
 impl std::fmt::Display for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {:?}", format_shape(&self.shape), self.element)
+        write!(f, "{} of {}", format_shape(&self.shape), self.element)
     }
 }
 

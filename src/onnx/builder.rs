@@ -4,7 +4,9 @@ use super::data;
 use super::proto::{
     Attribute, AttributeProto, Dim, Encode, GraphProto, Model, NodeProto, OpsetImport, TensorTypeProto, ValueInfoProto,
 };
+use crate::element::Element;
 use crate::tensor::{Tensor, TensorType};
+use std::collections::HashMap;
 
 /// The version of the file format that is written: that of ONNX 1.16 and later.
 const IR_VERSION: i64 = 10;
@@ -18,6 +20,7 @@ pub struct ModelBuilder {
     initializers: Vec<(String, Tensor)>,
     inputs: Vec<(String, TensorType)>,
     outputs: Vec<(String, Option<TensorType>)>,
+    elements: HashMap<String, Element>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +52,15 @@ pub enum AttributeValue {
 impl ModelBuilder {
     /// An empty model whose nodes mean the operators of this version of ONNX's set.
     pub fn new(opset: i64) -> Self {
-        let producer = env!("CARGO_PKG_NAME").to_string();
-        ModelBuilder { opset, producer, nodes: vec![], initializers: vec![], inputs: vec![], outputs: vec![] }
+        ModelBuilder {
+            opset,
+            producer: env!("CARGO_PKG_NAME").to_string(),
+            nodes: vec![],
+            initializers: vec![],
+            inputs: vec![],
+            outputs: vec![],
+            elements: HashMap::new(),
+        }
     }
 
     /// Names another tool as the one that wrote the file.
@@ -77,6 +87,12 @@ impl ModelBuilder {
         self
     }
 
+    /// Declares of which element type an input or an output is; else it is the one that its kind has in this engine.
+    pub fn element(&mut self, name: &str, element: Element) -> &mut Self {
+        self.elements.insert(name.to_string(), element);
+        self
+    }
+
     /// Adds a node; an empty name among its inputs leaves an optional one out.
     pub fn node(
         &mut self,
@@ -99,12 +115,19 @@ impl ModelBuilder {
 
     /// The file's content.
     pub fn to_bytes(&self) -> Vec<u8> {
+        let declared = |name, ty: Option<&TensorType>| {
+            let mut info = value_info(name, ty);
+            if let (Some(tensor), Some(&element)) = (&mut info.tensor, self.elements.get(name)) {
+                tensor.elem_type = data::data_type(element);
+            }
+            info
+        };
         let graph = GraphProto {
             name: "graph",
             nodes: self.nodes.iter().map(Node::proto).collect(),
             initializers: self.initializers.iter().map(|(name, tensor)| data::to_proto(name, tensor)).collect(),
-            inputs: self.inputs.iter().map(|(name, ty)| value_info(name, Some(ty))).collect(),
-            outputs: self.outputs.iter().map(|(name, ty)| value_info(name, ty.as_ref())).collect(),
+            inputs: self.inputs.iter().map(|(name, ty)| declared(name, Some(ty))).collect(),
+            outputs: self.outputs.iter().map(|(name, ty)| declared(name, ty.as_ref())).collect(),
             ..GraphProto::default()
         };
         let model = Model {
@@ -177,7 +200,7 @@ impl From<&[i64]> for AttributeValue {
 /// A value's declaration.
 pub(super) fn value_info<'a>(name: &'a str, ty: Option<&TensorType>) -> ValueInfoProto<'a> {
     let tensor = ty.map(|ty| TensorTypeProto {
-        elem_type: data::data_type(ty.kind),
+        elem_type: data::data_type(Element::of(ty.kind)),
         dims: Some(ty.shape.iter().map(|&size| Dim::Size(size as i64)).collect()),
     });
     ValueInfoProto { name, tensor }

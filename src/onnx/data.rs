@@ -2,31 +2,32 @@
 
 use super::external::External;
 use super::proto::TensorProto;
+use crate::element::Element;
 use crate::error::{Error, Result, UnsupportedNode};
-use crate::tensor::{Kind, MAX_RANK, Shape, Tensor, array, checked_len};
+use crate::tensor::{MAX_RANK, Shape, Tensor, array, checked_len};
 use half::{bf16, f16};
 use std::borrow::Cow;
 use std::fmt;
 
-/// `TensorProto.DataType`, by number, and what this engine makes of each.
-const TYPES: [(&str, Option<Kind>); 27] = [
+/// `TensorProto.DataType`, by number, and those that this engine reads.
+const TYPES: [(&str, Option<Element>); 27] = [
     ("UNDEFINED", None),
-    ("FLOAT", Some(Kind::Real)),
-    ("UINT8", Some(Kind::Int)),
-    ("INT8", Some(Kind::Int)),
-    ("UINT16", Some(Kind::Int)),
-    ("INT16", Some(Kind::Int)),
-    ("INT32", Some(Kind::Int)),
-    ("INT64", Some(Kind::Int)),
+    ("FLOAT", Some(Element::F32)),
+    ("UINT8", Some(Element::U8)),
+    ("INT8", Some(Element::I8)),
+    ("UINT16", Some(Element::U16)),
+    ("INT16", Some(Element::I16)),
+    ("INT32", Some(Element::I32)),
+    ("INT64", Some(Element::I64)),
     ("STRING", None),
-    ("BOOL", Some(Kind::Bool)),
-    ("FLOAT16", Some(Kind::Real)),
-    ("DOUBLE", Some(Kind::Real)),
-    ("UINT32", Some(Kind::Int)),
-    ("UINT64", Some(Kind::Int)),
+    ("BOOL", Some(Element::Bool)),
+    ("FLOAT16", Some(Element::F16)),
+    ("DOUBLE", Some(Element::F64)),
+    ("UINT32", Some(Element::U32)),
+    ("UINT64", Some(Element::U64)),
     ("COMPLEX64", None),
     ("COMPLEX128", None),
-    ("BFLOAT16", Some(Kind::Real)),
+    ("BFLOAT16", Some(Element::Bf16)),
     ("FLOAT8E4M3FN", None),
     ("FLOAT8E4M3FNUZ", None),
     ("FLOAT8E5M2", None),
@@ -41,19 +42,19 @@ const TYPES: [(&str, Option<Kind>); 27] = [
 
 /// The name in `onnx.proto` of an element type.
 pub fn type_name(data_type: i32) -> &'static str {
-    element_type(data_type).map_or("unknown", |(name, _)| name)
+    row(data_type).map_or("unknown", |(name, _)| name)
 }
 
-/// What this engine makes of an element type.
+/// The element type of a number.
 ///
 /// # Errors
 /// It holds strings, complex numbers, floats of less than 16 bits or integers of less than 8, or the number names none.
-pub fn kind(data_type: i32) -> Result<Kind> {
-    element_type(data_type).and_then(|(_, kind)| kind).ok_or_else(|| unsupported(data_type))
+pub fn element(data_type: i32) -> Result<Element> {
+    row(data_type).and_then(|(_, element)| element).ok_or_else(|| unsupported(data_type))
 }
 
 fn unsupported(data_type: i32) -> Error {
-    if element_type(data_type).is_none_or(|(name, _)| name == "UNDEFINED") {
+    if row(data_type).is_none_or(|(name, _)| name == "UNDEFINED") {
         return Error::invalid(format!("element type {data_type}"), "is not one of ONNX's");
     }
     let node = UnsupportedNode {
@@ -64,7 +65,7 @@ fn unsupported(data_type: i32) -> Error {
     Error::Unsupported { file: "tensor".to_string(), nodes: vec![node] }
 }
 
-fn element_type(data_type: i32) -> Option<(&'static str, Option<Kind>)> {
+fn row(data_type: i32) -> Option<(&'static str, Option<Element>)> {
     TYPES.get(usize::try_from(data_type).ok()?).copied()
 }
 
@@ -96,20 +97,16 @@ pub fn tensor(proto: &TensorProto, external: &External) -> Result<Tensor> {
     }
 }
 
-/// The element type that tensors of a kind are written in.
-pub fn data_type(kind: Kind) -> i32 {
-    let name = match kind {
-        Kind::Real => "FLOAT",
-        Kind::Int => "INT64",
-        Kind::Bool => "BOOL",
-    };
-    TYPES.iter().position(|&(known, _)| known == name).expect("the table has each kind") as i32
+/// The number of an element type.
+pub fn data_type(element: Element) -> i32 {
+    TYPES.iter().position(|&(_, known)| known == Some(element)).expect("the table has each element type") as i32
 }
 
 /// The message that holds a tensor, its elements in the field for their type.
 pub fn to_proto<'a>(name: &'a str, tensor: &Tensor) -> TensorProto<'a> {
     let dims = tensor.shape().iter().map(|&size| size as i64).collect();
-    let mut proto = TensorProto { name, dims, data_type: data_type(tensor.kind()), ..TensorProto::default() };
+    let data_type = data_type(Element::of(tensor.kind()));
+    let mut proto = TensorProto { name, dims, data_type, ..TensorProto::default() };
     match tensor {
         Tensor::Real(array) => proto.float_data = array.iter().copied().collect(),
         Tensor::Int(array) => proto.int64_data = array.iter().copied().collect(),
@@ -351,15 +348,15 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_read_exactly_when_it_has_a_kind() {
+    fn a_type_is_read_exactly_when_the_table_has_an_element_for_it() {
         const STRINGS: &str =
             "tensor 'w': 1 unsupported node(s): element type 'STRING': tensors of it are not supported";
         for data_type in -1..=TYPES.len() as i32 {
             let read = read(&proto(data_type, &[0])).map(|tensor| tensor.kind());
-            assert_eq!(read.ok(), kind(data_type).ok(), "{}", type_name(data_type));
+            assert_eq!(read.ok(), element(data_type).ok().map(Element::kind), "{}", type_name(data_type));
         }
         assert_eq!(refusal(&proto(8, &[0])), STRINGS);
-        assert_eq!(kind(99).unwrap_err().to_string(), "element type 99: is not one of ONNX's");
+        assert_eq!(element(99).unwrap_err().to_string(), "element type 99: is not one of ONNX's");
     }
 
     #[test]

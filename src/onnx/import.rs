@@ -193,6 +193,11 @@ pub(super) fn graph(model: &proto::Model<'_>, external: &External, bindings: &Bi
     inputs(&mut graph, &mut names, &model.graph, bindings)?;
     nodes(&mut graph, &mut names, &model.graph, dialect, external)?;
     graph.outputs = outputs(&model.graph, &names)?;
+    for (output, id) in model.graph.outputs.iter().zip(&graph.outputs) {
+        if let Ok(declared) = declared(output) {
+            graph.values[id.0].element = Some(declared.element);
+        }
+    }
     Ok(graph)
 }
 
@@ -338,7 +343,7 @@ fn initializers(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, ex
         let tensor = data::tensor(initializer, external)?;
         graph.constants.given += tensor.shape().iter().product::<usize>();
         let id = graph.add_constant(initializer.name, tensor);
-        graph.values[id.0].element_type = Some(initializer.data_type);
+        graph.values[id.0].element = data::element(initializer.data_type).ok();
         if names.insert(initializer.name.to_string(), id).is_some() {
             return Err(Error::invalid(format!("tensor '{}'", initializer.name), "is defined twice"));
         }
@@ -354,17 +359,19 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
             return Err(Error::invalid(format!("input '{}'", input.name), "is declared twice"));
         }
         if let Some(constant) = bindings.constants.get(input.name) {
-            fits(constant, &declared(input)?, bindings)?;
+            let declared = declared(input)?;
+            fits(constant, &declared, bindings)?;
             let id = graph.add_constant(input.name, constant.clone());
-            graph.values[id.0].element_type = input.tensor.as_ref().map(|tensor| tensor.elem_type);
+            graph.values[id.0].element = Some(declared.element);
             names.insert(input.name.to_string(), id);
         } else if !names.contains_key(input.name) {
             let declared = declared(input)?;
             let shape = declared.shape(bindings)?;
             checked_len(&shape)?;
-            let ty = TensorType { kind: declared.kind, shape };
+            let ty = TensorType { kind: declared.kind(), shape };
             bindings.budget.tensor(input.name, &ty)?;
             let id = graph.add_value(input.name, ty, None);
+            graph.values[id.0].element = Some(declared.element);
             graph.inputs.push(id);
             names.insert(input.name.to_string(), id);
         }
@@ -388,10 +395,7 @@ fn inputs(graph: &mut Graph, names: &mut Names, model: &GraphProto<'_>, bindings
 
 /// Whether an input's content is what the model declares.
 fn fits(constant: &Tensor, declared: &Declared, bindings: &Bindings) -> Result<()> {
-    if constant.kind() != declared.kind {
-        let reason = format!("is declared as {:?}, but holds {:?}", declared.kind, constant.kind());
-        return Err(Error::invalid(format!("input '{}'", declared.name), reason));
-    }
+    declared.takes(constant, "it")?;
     let shapes = [(declared.name.clone(), constant.shape().to_vec())].into();
     declared.shape(&Bindings { shapes, dims: bindings.dims.clone(), ..Bindings::default() }).map(drop)
 }

@@ -21,6 +21,7 @@ pub use node::OnnxNode;
 pub use outline::Outline;
 
 use crate::budget::Budget;
+use crate::element::Element;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
 use crate::tensor::{Kind, MAX_RANK, Shape, Tensor};
@@ -58,13 +59,13 @@ pub struct Bindings {
     pub budget: Budget,
 }
 
-/// An input as the model declares it.
+/// An input or an output as the model declares it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Declared {
     /// Its name.
     pub name: String,
-    /// What it holds.
-    pub kind: Kind,
+    /// The type of its elements in the file.
+    pub element: Element,
     /// A size or a name for each dimension; none where even the rank is open.
     pub dims: Option<Vec<DeclaredDim>>,
 }
@@ -141,6 +142,12 @@ impl Model {
         self.declared_inputs(true)
     }
 
+    /// What the caller gets back: the declared type is missing where the file leaves it out.
+    pub fn outputs(&self) -> Result<Vec<(String, Option<Declared>)>> {
+        let model = self.parse()?;
+        Ok(model.graph.outputs.iter().map(|output| (output.name.to_string(), declared(output).ok())).collect())
+    }
+
     fn declared_inputs(&self, with_default: bool) -> Result<Vec<Declared>> {
         let model = self.parse()?;
         let defaults: HashSet<&str> = model.graph.initializers.iter().map(|tensor| tensor.name).collect();
@@ -202,10 +209,31 @@ fn declared(input: &proto::ValueInfoProto<'_>) -> Result<Declared> {
         };
         dims.iter().map(dim).collect::<Result<Vec<_>>>()
     });
-    Ok(Declared { name: input.name.to_string(), kind: data::kind(ty.elem_type)?, dims: dims.transpose()? })
+    Ok(Declared { name: input.name.to_string(), element: data::element(ty.elem_type)?, dims: dims.transpose()? })
 }
 
 impl Declared {
+    /// What it holds.
+    pub fn kind(&self) -> Kind {
+        self.element.kind()
+    }
+
+    /// Whether a tensor, which is from `source`, holds what is declared: reals of any precision, integers that the type has.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it does not.
+    pub fn takes(&self, tensor: &Tensor, source: &str) -> Result<()> {
+        let [least, most] = self.element.range();
+        let beyond = match tensor {
+            _ if tensor.kind() != self.kind() => Some(format!("{:?}", tensor.kind())),
+            Tensor::Int(array) => array.iter().find(|x| !(least..=most).contains(*x)).map(i64::to_string),
+            _ => None,
+        };
+        let Some(beyond) = beyond else { return Ok(()) };
+        let reason = format!("is declared as {}, but {source} holds {beyond}", self.element);
+        Err(Error::invalid(format!("input '{}'", self.name), reason))
+    }
+
     /// `1x3xheightx?`: sizes, names of open dimensions, and a question mark for those without one.
     pub fn dims_in_words(&self) -> String {
         let dim = |dim: &DeclaredDim| match dim {

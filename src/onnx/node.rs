@@ -4,6 +4,7 @@ use super::data;
 use super::dialect::Dialect;
 use super::external::External;
 use super::proto::{Attribute, NodeProto};
+use crate::element::Element;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::resample::Length;
 use crate::ops::{Op, OpResult, Problem};
@@ -133,26 +134,29 @@ impl<'a> OnnxNode<'a> {
         }
     }
 
-    /// ONNX's number for the type of what is in a slot, where the file says it: of an input, of what is stored, and of what only
-    /// moves elements of these.
-    pub(crate) fn element_type(&self, slot: usize) -> Option<i32> {
-        self.graph.value(self.present(slot)?).element_type
+    /// The element type of what is in a slot, where the file tells it.
+    pub(crate) fn element_type(&self, slot: usize) -> Option<Element> {
+        self.graph.value(self.present(slot)?).element
     }
 
-    /// Says of which type, by ONNX's number for it, the node's first output is.
-    pub(crate) fn is_of_type(&mut self, element_type: Option<i32>) -> OpResult<()> {
+    /// Says of which element type the node's first output is.
+    pub(crate) fn is_of_type(&mut self, element: Element) -> OpResult<()> {
         let output = self.output_name(0)?;
         if let Some(id) = self.names.get(&output) {
-            self.graph.values[id.0].element_type = element_type;
+            self.graph.values[id.0].element = Some(element);
         }
         Ok(())
     }
 
-    /// An element type, given by ONNX's number for it.
-    pub(crate) fn element_kind(&mut self, name: &str) -> OpResult<Kind> {
-        let number = self.int_if_present(name)?.and_then(|number| i32::try_from(number).ok());
-        let number = number.ok_or_else(|| Problem::Invalid(format!("attribute '{name}' is missing")))?;
-        data::kind(number).map_err(|error| Problem::Unsupported(error.to_string()))
+    /// An element type, given by ONNX's number for it; none where that is 0 or absent.
+    pub(crate) fn element(&mut self, name: &str) -> OpResult<Option<Element>> {
+        match self.int(name, 0)? {
+            0 => Ok(None),
+            number => {
+                let number = i32::try_from(number).unwrap_or(i32::MAX);
+                data::element(number).map(Some).map_err(|error| Problem::Unsupported(error.to_string()))
+            }
+        }
     }
 
     /// How many inputs are given, absent ones in between included.
@@ -331,10 +335,10 @@ impl<'a> OnnxNode<'a> {
         }
         let id = self.graph.add_constant(output.clone(), tensor);
         let stored = self.proto.attributes.iter().find_map(|attribute| match &attribute.value {
-            Attribute::Tensor(stored) => Some(stored.data_type),
+            Attribute::Tensor(stored) => data::element(stored.data_type).ok(),
             _ => None,
         });
-        self.graph.values[id.0].element_type = stored;
+        self.graph.values[id.0].element = stored;
         self.names.insert(output, id);
         Ok(())
     }
@@ -364,23 +368,26 @@ impl<'a> OnnxNode<'a> {
             }
             _ => None,
         };
-        let moves = matches!(
-            op,
-            Op::Concat(_)
-                | Op::Expand(_)
-                | Op::Gather(_)
-                | Op::Pad(_)
-                | Op::Reshape(_)
-                | Op::Slice(_)
-                | Op::Transpose(_)
-        );
-        let first = inputs.first().copied().flatten().filter(|_| moves);
-        let element_type = first.and_then(|id| self.graph.value(id).element_type);
+        let element = self.element_of(&op, &inputs).filter(|element| element.kind() == ty.kind);
         let id = self.graph.add_value(output, ty, constant.map(std::sync::Arc::new));
-        self.graph.values[id.0].element_type = element_type;
+        self.graph.values[id.0].element = element;
         let name = if self.emitted == 0 { self.name.to_string() } else { format!("{}#{}", self.name, self.emitted) };
         self.graph.nodes.push(Node::new(name, op, inputs, vec![id]));
         Ok(id)
+    }
+
+    /// The element type that an operation makes, where that of what it reads is known: all but a few keep it.
+    fn element_of(&self, op: &Op, inputs: &[Option<ValueId>]) -> Option<Element> {
+        let of = |slot: usize| self.graph.value((*inputs.get(slot)?)?).element;
+        match op {
+            Op::Cast(cast) => Some(cast.to),
+            Op::Logic(_) => Some(Element::Bool),
+            Op::ArgMost(_) | Op::PoolIndices(_) => Some(Element::I64),
+            Op::TopK(found) if found.places => Some(Element::I64),
+            Op::Select(_) => of(1).or(of(2)),
+            Op::Binary(_) | Op::Concat(_) => of(0).or(of(1)),
+            _ => of(0),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a file declares, read without importing it: it can be shown also where the engine cannot run it.
 
 use super::proto::{Attribute, GraphProto, TensorProto};
-use super::{Declared, Model, data, declared, import};
+use super::{Declared, Model, data, import};
+use crate::element::Element;
 use crate::error::{Result, UnsupportedNode};
 use crate::tensor::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +45,7 @@ impl Model {
             opset: import::opset(&model),
             producer: [model.producer_name, model.producer_version].join(" ").trim().to_string(),
             inputs: self.inputs()?,
-            outputs: model.graph.outputs.iter().map(|out| (out.name.to_string(), declared(out).ok())).collect(),
+            outputs: self.outputs()?,
             operators: operators(&model.graph),
             unknown: import::unknown_operators(&model.graph),
             converted: converted(&model.graph),
@@ -66,7 +67,7 @@ fn operators(graph: &GraphProto<'_>) -> BTreeMap<String, usize> {
 pub(super) fn converted(graph: &GraphProto<'_>) -> Vec<&'static str> {
     let inputs = graph.inputs.iter().filter_map(|input| input.tensor.as_ref()).map(|tensor| tensor.elem_type);
     let types: BTreeSet<i32> = inputs.chain(constants(graph).map(|tensor| tensor.data_type)).collect();
-    let real = |ty: &i32| matches!(data::kind(*ty), Ok(Kind::Real)) && *ty != data::data_type(Kind::Real);
+    let real = |ty: &i32| data::element(*ty).is_ok_and(|ty| ty.kind() == Kind::Real && ty != Element::F32);
     types.into_iter().filter(real).map(data::type_name).collect()
 }
 
@@ -86,7 +87,7 @@ fn constants<'g, 'a>(graph: &'g GraphProto<'a>) -> impl Iterator<Item = &'g Tens
 
 /// The declared number of real elements. Importing checks it against the bytes that are there; an outline only shows it.
 fn reals(tensor: &TensorProto<'_>) -> u64 {
-    if !matches!(data::kind(tensor.data_type), Ok(Kind::Real)) {
+    if !data::element(tensor.data_type).is_ok_and(|ty| ty.kind() == Kind::Real) {
         return 0;
     }
     tensor.dims.iter().fold(1, |product, &dim| product.saturating_mul(u64::try_from(dim).unwrap_or(0)))

@@ -5,6 +5,7 @@ use super::pairs::{self, combined, expand, legacy_broadcast};
 use super::strided::broadcast;
 use super::{Activation, Cast, Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};
 use crate::bound::{FLUSH, U, flushed};
+use crate::element::Element;
 use crate::kernels::Part;
 use crate::onnx::OnnxNode;
 use crate::part;
@@ -207,14 +208,15 @@ impl Binary {
         if kinds[0] == kinds[1] {
             return node.finish_with(Binary::plain(Pow), &[Some(a), Some(b)]);
         }
-        let to_real = Cast { to: Kind::Real };
+        let to_real = Cast::to(Element::F32);
         if kinds[1] == Kind::Int {
-            b = node.emit(to_real, &[Some(b)])?;
+            b = node.emit(to_real.clone(), &[Some(b)])?;
             return node.finish_with(Binary::plain(Pow), &[Some(a), Some(b)]);
         }
         a = node.emit(to_real, &[Some(a)])?;
         let power = node.emit(Binary::plain(Pow), &[Some(a), Some(b)])?;
-        node.finish_with(Cast { to: kinds[0] }, &[Some(power)])
+        let to = node.element_type(0).filter(|to| to.kind() == kinds[0]).unwrap_or(Element::of(kinds[0]));
+        node.finish_with(Cast::to(to), &[Some(power)])
     }
 }
 

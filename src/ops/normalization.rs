@@ -5,9 +5,10 @@ use super::{
     ArgMost, Binary, BinaryFunction, Cast, Logic, LogicFunction, OpResult, Pool, PoolKind, Reduce, ReduceKind, Reshape,
     Select, Unary, UnaryFunction, invalid,
 };
+use crate::element::Element;
 use crate::graph::ValueId;
 use crate::onnx::OnnxNode;
-use crate::tensor::{Kind, Tensor};
+use crate::tensor::Tensor;
 use BinaryFunction::{Add, Div, Mul, Pow, Sub};
 use std::ops::Range;
 
@@ -203,6 +204,6 @@ pub(crate) fn import_hardmax(node: &mut OnnxNode<'_>) -> OpResult<()> {
     let places = node.constant_of(Tensor::ints((0..row as i64).collect()));
     let places = reshape(node, places, [&[row], &vec![1; after.len()][..]].concat())?;
     let is_most = node.emit(Logic { function: LogicFunction::Equal }, &[Some(most), Some(places)])?;
-    let ones = node.emit(Cast { to: Kind::Real }, &[Some(is_most)])?;
+    let ones = node.emit(Cast::to(Element::F32), &[Some(is_most)])?;
     node.finish_with(Reshape { shape }, &[Some(ones)])
 }

@@ -1,5 +1,6 @@
 //! What a device makes of tensors that hold no reals: numbers of f32 all the same. Truth values are 0 and 1, and integers are
-//! themselves as long as f32 has every one of their size; none that is larger is let through.
+//! themselves as long as f32 has every one of their size; none that is larger is let through. Where a step makes one that f32
+//! has not, it is NaN, and none of these is let through either.
 
 use crate::error::{Error, Result};
 use crate::tensor::{Kind, Tensor, TensorType, array, row_major_slice};
@@ -29,10 +30,13 @@ pub fn to_device<'a>(name: &str, tensor: &'a Tensor) -> Result<Cow<'a, [f32]>> {
 /// The tensor of this type that a device's row-major numbers stand for.
 ///
 /// # Errors
-/// [`Error::Invalid`] where they are too few or too many.
+/// [`Error::Invalid`] where they are too few or too many, or one is NaN among integers.
 pub fn from_device(ty: &TensorType, numbers: Vec<f32>) -> Result<Tensor> {
     Ok(match ty.kind {
         Kind::Real => Tensor::real(&ty.shape, numbers)?,
+        Kind::Int if numbers.iter().any(|x| x.is_nan()) => {
+            return Err(Error::invalid("tensor", "holds an integer that a device has not"));
+        }
         Kind::Int => Tensor::Int(array(&ty.shape, numbers.iter().map(|&x| x as i64).collect())?),
         Kind::Bool => Tensor::Bool(array(&ty.shape, numbers.iter().map(|&x| x != 0.0).collect())?),
     })
@@ -50,5 +54,6 @@ mod tests {
             assert_eq!(from_device(&tensor.tensor_type(), numbers).unwrap(), tensor);
         }
         assert!(to_device("x", &Tensor::ints(vec![MOST_EXACT + 1])).is_err());
+        assert!(from_device(&Tensor::<f32>::ints(vec![0]).tensor_type(), vec![f32::NAN]).is_err());
     }
 }

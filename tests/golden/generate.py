@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes cases.npz and versions.json: graphs of one operator, their inputs, and ONNX Runtime's outputs.
+"""Writes cases.npz and versions.json: graphs of one operator, their inputs, and ONNX Runtime's outputs; and casts.npz.
 
     generate.py            write them
     generate.py --check    regenerate in memory, and say whether that is what is stored (exit code 1 where it is not)
@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+import casts
 import convolution
 import elementwise
 import layout
@@ -24,7 +25,7 @@ import witnesses
 from case import SEED, assert_exact
 
 HERE = pathlib.Path(__file__).parent
-ARCHIVE, VERSIONS = HERE / "cases.npz", HERE / "versions.json"
+ARCHIVE, CASTS, VERSIONS = HERE / "cases.npz", HERE / "casts.npz", HERE / "versions.json"
 SUMS_OF_PRODUCTS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
 
@@ -75,9 +76,9 @@ def record(arrays, left_out):
     }
 
 
-def write(arrays):
+def write(path, arrays):
     """A compressed archive without dates: its bytes are a function of the arrays."""
-    with zipfile.ZipFile(ARCHIVE, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             bytes_ = io.BytesIO()
             # `ascontiguousarray` would make a scalar a vector.
@@ -87,9 +88,9 @@ def write(arrays):
             archive.writestr(member, bytes_.getvalue())
 
 
-def differences(arrays):
+def differences(path, arrays):
     """A line for each member that the stored archive lacks, has beyond these, or holds otherwise, bit by bit."""
-    with np.load(ARCHIVE) as stored:
+    with np.load(path) as stored:
         for name in sorted({*arrays, *stored.files}):
             if name not in arrays or name not in stored.files:
                 yield f"{name}: only {'generated' if name in arrays else 'stored'}"
@@ -108,13 +109,15 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare with what is stored, write nothing")
     check = parser.parse_args().check
     arrays, left_out = members()
+    pairs = casts.arrays()
     new = record(arrays, left_out)
     if not check:
-        write(arrays)
+        write(ARCHIVE, arrays)
+        write(CASTS, pairs)
         VERSIONS.write_text(json.dumps(new, indent=2) + "\n")
         print(f"{new['cases']} cases, {len(left_out)} left out, {ARCHIVE.stat().st_size} bytes")
         return
-    lines = list(differences(arrays))
+    lines = [*differences(ARCHIVE, arrays), *differences(CASTS, pairs)]
     lines += [f"{key}: {new.get(key)}, stored is {old}" for key, old in json.loads(VERSIONS.read_text()).items() if new.get(key) != old]
     print("\n".join(lines) or f"the same: {new['cases']} cases")
     raise SystemExit(1 if lines else 0)

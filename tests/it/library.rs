@@ -3,10 +3,11 @@
 use crate::device;
 use crate::random::{Numbers, Random};
 use reluctor::device::Device;
+use reluctor::element::Element;
 use reluctor::error::Error;
 use reluctor::gpu::{self, Choice, Feature, Gpu};
 use reluctor::onnx::{AttributeValue, Bindings, Declared, DeclaredDim, ModelBuilder};
-use reluctor::tensor::{Kind, Tensor, TensorType};
+use reluctor::tensor::{Tensor, TensorType};
 use reluctor::{Model, Options, Session, cpu, default_model, plan};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,7 +107,7 @@ fn a_dimension_that_the_model_does_not_name_is_refused() {
 #[test]
 fn a_dimension_that_is_bound_to_another_size_than_is_given_is_refused() {
     let dims = Some(vec![DeclaredDim::Open("N".to_string()), DeclaredDim::Size(2)]);
-    let declared = Declared { name: "x".to_string(), kind: Kind::Real, dims };
+    let declared = Declared { name: "x".to_string(), element: Element::F32, dims };
     let shape = |bound| {
         let shapes = [("x".to_string(), vec![3, 2])].into();
         declared.shape(&Bindings { shapes, dims: [("N".to_string(), bound)].into(), ..Bindings::default() })
@@ -166,7 +167,7 @@ fn inputs_that_do_not_fit_are_named() {
     assert_eq!(message(&[]), "input 'x' is missing");
     assert_eq!(message(&[("x", &x), ("x", &x)]), "input 'x' is given twice");
     assert_eq!(message(&[("x", &x), ("z", &x)]), "the model has no input 'z'; its inputs are: x");
-    assert_eq!(message(&[("x", &ints)]), "input 'x': is declared as Real, but holds Int");
+    assert_eq!(message(&[("x", &ints)]), "input 'x': is declared as float32, but it holds Int");
     assert_eq!(message(&[("x", &image(&[1, 4, 4, 4]))]), "input 'x' has size 3 in dimension 1, not 4");
 }
 

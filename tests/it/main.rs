@@ -9,6 +9,7 @@ mod bench;
 mod bounds;
 mod build;
 mod cases;
+mod casts;
 mod check;
 mod cli;
 mod compare;

@@ -6,9 +6,10 @@ use crate::device::{gpu, run};
 use crate::parity::convolutions::{Direction, add};
 use crate::shapes::window;
 use reluctor::cpu;
+use reluctor::element::Element;
 use reluctor::ops::*;
 use reluctor::plan::{Limits, plan};
-use reluctor::tensor::{Kind, Tensor};
+use reluctor::tensor::Tensor;
 
 #[test]
 fn a_maximum_or_minimum_of_a_nan_is_one() {
@@ -93,8 +94,8 @@ fn powers_of_what_is_no_number_or_infinite_are_those_of_the_reference() {
 fn a_nan_is_true() {
     let mut build = Build::new(2);
     let x = build.input(&[2, 3]);
-    let truth = build.node("truth", Cast { to: Kind::Bool }, &[Some(x)]);
-    let number = build.node("number", Cast { to: Kind::Real }, &[Some(truth)]);
+    let truth = build.node("truth", Cast::to(Element::Bool), &[Some(x)]);
+    let number = build.node("number", Cast::to(Element::F32), &[Some(truth)]);
     let mut case = build.done(&[number]);
     case.inputs[0].1 = Tensor::real(&[2, 3], vec![0.0, f32::NAN, 1.0, -0.0, f32::INFINITY, -2.5]).unwrap();
     let expected = Tensor::real(&[2, 3], vec![0.0, 1.0, 1.0, 0.0, 1.0, 1.0]).unwrap();

@@ -5,6 +5,7 @@ use crate::check::planned;
 use crate::device::{gpu, run};
 use crate::shapes::{pools, window};
 use reluctor::cpu;
+use reluctor::element::Element;
 use reluctor::graph::Graph;
 use reluctor::onnx::{AttributeValue, Bindings, Model, ModelBuilder};
 use reluctor::ops::{Cast, MaxUnpool, Op, Pool, PoolIndices, PoolKind};
@@ -57,7 +58,7 @@ fn the_first_nan_wins_on_a_device_as_on_the_cpu() {
     let x = build.input(&[2, 5, 6, 7]);
     let pool = Pool { kind: PoolKind::Max, window: window([2, 3], [1, 2], [1, 1], [1, 0, 0, 1]), ceil: false };
     let indices = build.node("indices", PoolIndices { pool, column_major: false }, &[Some(x)]);
-    let real = build.node("real", Cast { to: Kind::Real }, &[Some(indices)]);
+    let real = build.node("real", Cast::to(Element::F32), &[Some(indices)]);
     let mut case = build.done(&[real]);
     let Tensor::Real(values) = &mut case.inputs[0].1 else { panic!("inputs hold reals") };
     values.iter_mut().skip(3).step_by(5).for_each(|x| *x = f32::NAN);

@@ -185,7 +185,7 @@ impl<'a> Many<'a> {
     ) -> Result<Self> {
         let feed = args.inputs.feed(model, &bindings, &Vec::new(), None)?;
         bindings.constants.extend(feed.overrides().iter().map(|fed| (fed.name.clone(), fed.tensor.clone())));
-        let input = feed.open().into_iter().find(|declared| declared.kind == Kind::Real);
+        let input = feed.open().into_iter().find(|declared| declared.kind() == Kind::Real);
         let input = input.ok_or_else(|| Error::Usage("the model has no input left for a picture".to_string()))?;
         let others = others(&feed, &input)?;
         let fixed = match bindings.shapes.get(&input.name).map(|shape| shape.first()) {

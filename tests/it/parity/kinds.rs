@@ -3,11 +3,12 @@
 use super::Limited;
 use crate::build::Build;
 use crate::shapes::pools;
+use reluctor::element::Element;
 use reluctor::graph::ValueId;
 use reluctor::ops::logic::LOGIC_FUNCTIONS;
 use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, MaxUnpool, PoolIndices, PoolKind, Select, TopK};
 use reluctor::plan::Limits;
-use reluctor::tensor::{Kind, Tensor, array};
+use reluctor::tensor::{Tensor, array};
 
 pub fn cases() -> Vec<Limited> {
     [logic(), choices(), places(), maxima()].into_iter().map(|case| (case, Limits::default())).collect()
@@ -20,7 +21,7 @@ pub fn truths(shape: &[usize]) -> Tensor {
 }
 
 fn as_real(build: &mut Build, name: &str, value: ValueId) -> ValueId {
-    build.node(&format!("{name} as a real"), Cast { to: Kind::Real }, &[Some(value)])
+    build.node(&format!("{name} as a real"), Cast::to(Element::F32), &[Some(value)])
 }
 
 fn logic() -> crate::build::Case {
@@ -60,9 +61,9 @@ fn choices() -> crate::build::Case {
     }
     let fours = build.input(&[3, 7, 4]);
     for (x, shape) in [(x, "3x7x5"), (fours, "3x7x4")] {
-        for (name, to) in [("is not zero", Kind::Bool), ("truncated", Kind::Int)] {
+        for (name, to) in [("is not zero", Element::Bool), ("truncated", Element::I64)] {
             let name = format!("{name} {shape}");
-            let cast = build.node(&name, Cast { to }, &[Some(x)]);
+            let cast = build.node(&name, Cast::to(to), &[Some(x)]);
             outputs.push(as_real(&mut build, &name, cast));
         }
     }
