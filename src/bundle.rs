@@ -4,9 +4,11 @@
 //! The folder is a test case in ONNX's layout, so that `reluctor compare DIR/model.onnx --test-data DIR` replays it, and any
 //! other ONNX tool reads it.
 
+use crate::element::Element;
 use crate::error::{Error, Result, escape};
-use crate::files::{write_npy, write_npz};
+use crate::files::{write_npy_as, write_npz};
 use crate::tensor::{Tensor, format_shape};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,8 @@ pub struct Bundle {
     pub inputs: Vec<(String, Tensor)>,
     /// What it should give, in its order: the reference's results.
     pub reference: Vec<(String, Tensor)>,
+    /// The types that integers of these have in the model, where they are not of 64 bits.
+    pub elements: HashMap<String, Element>,
     /// What the device gave.
     pub device: Vec<(String, Tensor)>,
     /// The composed WGSL that ran, by variant, in order.
@@ -76,8 +80,9 @@ fn fill(partial: &Path, folder: &Path, bundle: &Bundle) -> Result<()> {
     };
     text("model.onnx", &bundle.model)?;
     for (stem, tensors) in [("input", &bundle.inputs), ("output", &bundle.reference)] {
-        for (index, (_, tensor)) in tensors.iter().enumerate() {
-            write_npy(partial.join(format!("{stem}_{index}.npy")), tensor)?;
+        for (index, (name, tensor)) in tensors.iter().enumerate() {
+            let element = bundle.elements.get(name).copied().unwrap_or(Element::of(tensor.kind()));
+            write_npy_as(partial.join(format!("{stem}_{index}.npy")), tensor, element)?;
         }
     }
     let named = |what: &'static str, tensors: &[(String, Tensor)]| {

@@ -56,6 +56,7 @@ impl BundleArgs {
             device: named(&part.outputs),
             model: file,
             inputs,
+            elements: part.elements,
             shaders: shaders(node, bound),
             adapter: device.description()?,
             options: options.to_string(),

@@ -4,7 +4,7 @@ use super::external::External;
 use super::proto::TensorProto;
 use crate::element::Element;
 use crate::error::{Error, Result, UnsupportedNode};
-use crate::tensor::{MAX_RANK, Shape, Tensor, array, checked_len};
+use crate::tensor::{Kind, MAX_RANK, Shape, Tensor, array, checked_len};
 use half::{bf16, f16};
 use std::borrow::Cow;
 use std::fmt;
@@ -104,12 +104,22 @@ pub fn data_type(element: Element) -> i32 {
 
 /// The message that holds a tensor, its elements in the field for their type.
 pub fn to_proto<'a>(name: &'a str, tensor: &Tensor) -> TensorProto<'a> {
+    to_proto_as(name, tensor, Element::I64)
+}
+
+/// The same, integers in this type of theirs: they wrap.
+pub fn to_proto_as<'a>(name: &'a str, tensor: &Tensor, integers: Element) -> TensorProto<'a> {
+    let element = if tensor.kind() == Kind::Int { integers } else { Element::of(tensor.kind()) };
     let dims = tensor.shape().iter().map(|&size| size as i64).collect();
-    let data_type = data_type(Element::of(tensor.kind()));
-    let mut proto = TensorProto { name, dims, data_type, ..TensorProto::default() };
+    let mut proto = TensorProto { name, dims, data_type: data_type(element), ..TensorProto::default() };
+    let wrapped = |x: &i64| element.wrapped(*x).unwrap_or(*x);
     match tensor {
         Tensor::Real(array) => proto.float_data = array.iter().copied().collect(),
-        Tensor::Int(array) => proto.int64_data = array.iter().copied().collect(),
+        Tensor::Int(array) => match element {
+            Element::I64 => proto.int64_data = array.iter().copied().collect(),
+            Element::U32 | Element::U64 => proto.uint64_data = array.iter().map(|x| wrapped(x) as u64).collect(),
+            _ => proto.int32_data = array.iter().map(|x| wrapped(x) as i32).collect(),
+        },
         Tensor::Bool(array) => proto.int32_data = array.iter().map(|&truth| i32::from(truth)).collect(),
     }
     proto
@@ -235,6 +245,7 @@ fn fault(proto: &TensorProto, reason: impl fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::element::ELEMENTS;
     use crate::onnx::proto::parse_tensor;
     use crate::onnx::wire::encode;
 
@@ -365,6 +376,11 @@ mod tests {
         let truths = Tensor::Bool(array(&[2], vec![false, true]).unwrap());
         for tensor in [reals, Tensor::real(&[], vec![2.5]).unwrap(), Tensor::ints(vec![-1, i64::MAX]), truths] {
             assert_eq!(read(&to_proto("t", &tensor)).unwrap(), tensor);
+        }
+        let small = Tensor::ints(vec![0, 127]);
+        for element in ELEMENTS.into_iter().filter(|element| element.kind() == Kind::Int) {
+            let proto = to_proto_as("t", &small, element);
+            assert_eq!((proto.data_type, read(&proto).unwrap()), (data_type(element), small.clone()));
         }
     }
 

@@ -1,11 +1,12 @@
 //! A part of a model as a model of its own: what a reproducer of one layer's fault holds.
 
 use super::builder::value_info;
-use super::proto::{Encode, GraphProto};
+use super::proto::{Encode, GraphProto, ValueInfoProto};
 use super::{Model, data, import};
+use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::tensor::{Tensor, TensorType};
-use std::collections::HashSet;
+use crate::tensor::{Kind, Tensor, TensorType};
+use std::collections::{HashMap, HashSet};
 
 /// What to take of a model, by the names that its file has.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,6 +19,23 @@ pub struct Part {
     pub outputs: Vec<(String, TensorType)>,
     /// Values that they read and that nodes left out would have computed, or other contents for initializers.
     pub constants: Vec<(String, Tensor)>,
+    /// The element types of those of these that hold integers, where they are not of 64 bits. Reals are all f32.
+    pub elements: HashMap<String, Element>,
+}
+
+impl Part {
+    fn integers(&self, name: &str) -> Element {
+        self.elements.get(name).copied().unwrap_or(Element::I64)
+    }
+
+    /// An input's or an output's declaration.
+    fn declared<'a>(&self, (name, ty): &'a (String, TensorType)) -> ValueInfoProto<'a> {
+        let mut info = value_info(name, Some(ty));
+        if let (Kind::Int, Some(tensor)) = (ty.kind, &mut info.tensor) {
+            tensor.elem_type = data::data_type(self.integers(name));
+        }
+        info
+    }
 }
 
 impl Model {
@@ -38,7 +56,7 @@ impl Model {
         let mut known: HashSet<&str> = inputs.chain(constants).chain([""]).collect();
         known.extend(nodes.iter().flat_map(|node| &node.outputs));
         let mut initializers: Vec<_> =
-            part.constants.iter().map(|(name, tensor)| data::to_proto(name, tensor)).collect();
+            part.constants.iter().map(|(name, tensor)| data::to_proto_as(name, tensor, part.integers(name))).collect();
         for name in nodes.iter().flat_map(|node| &node.inputs) {
             if !known.insert(name) {
                 continue;
@@ -47,14 +65,15 @@ impl Model {
             let initializer =
                 initializer.ok_or_else(|| Error::invalid(&self.name, format!("nothing defines '{name}'")))?;
             let tensor = data::tensor(initializer, &self.external).map_err(|error| self.blame(error))?;
-            initializers.push(data::to_proto(name, &tensor));
+            let element = data::element(initializer.data_type).map_err(|error| self.blame(error))?;
+            initializers.push(data::to_proto_as(name, &tensor, element));
         }
         let graph = GraphProto {
             name: model.graph.name,
             nodes: nodes.into_iter().cloned().collect(),
             initializers,
-            inputs: part.inputs.iter().map(|(name, ty)| value_info(name, Some(ty))).collect(),
-            outputs: part.outputs.iter().map(|(name, ty)| value_info(name, Some(ty))).collect(),
+            inputs: part.inputs.iter().map(|value| part.declared(value)).collect(),
+            outputs: part.outputs.iter().map(|value| part.declared(value)).collect(),
             ..GraphProto::default()
         };
         Ok(super::proto::Model { graph, ..model }.encode())
@@ -95,6 +114,21 @@ mod tests {
         assert_eq!(result, [("y".to_string(), Tensor::real(&[2], vec![-1.0, -1.0]).unwrap())]);
         let other = Part { constants: vec![("w".into(), ones.clone())], ..last };
         assert_eq!(run(chain().extract(&other).unwrap(), ("y", &ones)), [("z".to_string(), ones)]);
+    }
+
+    #[test]
+    fn integers_of_a_part_keep_their_type() {
+        let mut builder = ModelBuilder::new(22);
+        let ty = TensorType { kind: Kind::Int, shape: vec![2] };
+        builder.input("x", &ty).element("x", Element::U8).output("y", Some(&ty)).element("y", Element::U8);
+        builder.node("Identity", "same", &["x"], &["y"], &[]);
+        let model = Model::from_bytes("bytes", builder.to_bytes()).unwrap();
+        let graph = model.graph(&Bindings::default()).unwrap();
+        let part = model.part_of(&[0], &graph, &graph, &Bindings::default()).unwrap();
+        let part = Model::from_bytes("part", model.extract(&part).unwrap()).unwrap();
+        let outputs = part.outputs().unwrap();
+        assert_eq!(part.inputs().unwrap()[0].element, Element::U8);
+        assert_eq!(outputs[0].1.as_ref().map(|declared| declared.element), Some(Element::U8));
     }
 
     #[test]

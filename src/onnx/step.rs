@@ -4,6 +4,7 @@ use super::extract::Part;
 use super::{Bindings, Model, import};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
+use crate::tensor::Kind;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Model {
@@ -53,8 +54,13 @@ impl Model {
             if more.is_empty() {
                 let given = |name: &&str| ids.get(*name).is_some_and(|id| stored.contains(id));
                 let outputs = in_part().flat_map(|node| &node.outputs).copied().filter(given);
-                let outputs = outputs.map(|name| (name.to_string(), unfused.value(ids[name]).ty.clone())).collect();
-                return Ok(Part { nodes: chosen.into_iter().collect(), inputs, outputs, constants });
+                let outputs = outputs.map(|name| (name.to_string(), unfused.value(ids[name]).ty.clone()));
+                let outputs: Vec<_> = outputs.collect();
+                let named = inputs.iter().chain(&outputs).map(|(name, _)| name);
+                let named = named.chain(constants.iter().map(|(name, _)| name));
+                let elements = named.map(|name| (name.clone(), unfused.element(ids[name.as_str()])));
+                let elements = elements.filter(|(_, element)| element.kind() == Kind::Int).collect();
+                return Ok(Part { nodes: chosen.into_iter().collect(), inputs, outputs, constants, elements });
             }
             chosen.extend(more.into_iter().map(str::to_string));
         }
