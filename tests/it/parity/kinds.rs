@@ -6,7 +6,9 @@ use crate::shapes::pools;
 use reluctor::element::Element;
 use reluctor::graph::ValueId;
 use reluctor::ops::logic::LOGIC_FUNCTIONS;
-use reluctor::ops::{ArgMost, Cast, Gather, Logic, LogicFunction, MaxUnpool, PoolIndices, PoolKind, Select, TopK};
+use reluctor::ops::{
+    ArgMost, Cast, Gather, Logic, LogicFunction, MaxUnpool, PoolIndices, PoolKind, Select, TopK, Unary, UnaryFunction,
+};
 use reluctor::plan::Limits;
 use reluctor::tensor::{Tensor, array};
 
@@ -61,9 +63,13 @@ fn choices() -> crate::build::Case {
     }
     let fours = build.input(&[3, 7, 4]);
     for (x, shape) in [(x, "3x7x5"), (fours, "3x7x4")] {
-        for (name, to) in [("is not zero", Element::Bool), ("truncated", Element::I64)] {
-            let name = format!("{name} {shape}");
-            let cast = build.node(&name, Cast::to(to), &[Some(x)]);
+        // An unsigned integer of 64 bits is made of no negative one.
+        let magnitude = build.node(&format!("|{shape}|"), Unary { function: UnaryFunction::Abs }, &[Some(x)]);
+        let plain = [Element::Bool, Element::F16, Element::Bf16, Element::I8, Element::I64].map(|to| (Cast::to(to), x));
+        let others = [(Cast::to(Element::U64), magnitude), (Cast::nearest(Element::U8), x)];
+        for (op, x) in plain.into_iter().chain(others) {
+            let name = format!("{op:?} {shape}");
+            let cast = build.node(&name, op, &[Some(x)]);
             outputs.push(as_real(&mut build, &name, cast));
         }
     }
