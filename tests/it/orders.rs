@@ -1,8 +1,8 @@
 //! Every order of operators: behind each head all sequences of stages, whatever the passes expect, read once, twice, or also given
 //! back. A graph after all passes computes what it computed before them: in f64 on the CPU, and on the device.
 //!
-//! Sequences of two stages are tried in full on the CPU and by a sample on the device; `cargo test --release --test it orders --
-//! --ignored` tries all on both, and all sequences of three of the stages' classes.
+//! Sequences of two stages are tried in full on the CPU and by a sample on the device; `scripts/try-orders` tries all on both,
+//! and all sequences of three of the stages' classes.
 
 mod mutants;
 mod network;

@@ -13,8 +13,8 @@ pub struct Value {
     pub shape: Vec<usize>,
 }
 
-/// The last version of the operator set in which ReduceMean has its axes as an attribute.
-const OPSET: i64 = 17;
+/// The first version of the operator set in which GroupNormalization has a scale for each channel.
+const OPSET: i64 = 21;
 
 pub struct Network {
     model: ModelBuilder,

@@ -68,6 +68,19 @@ pub const HEADS: &[(&str, Head)] = &[
         let [scale, bias] = [n.constant(&[IMAGE[2]]), n.constant(&[IMAGE[2]])];
         n.node("LayerNormalization", &[&x.name, &scale, &bias], &x.shape, &[])
     }),
+    ("group normalization", |n, batch| {
+        let x = image(n, batch);
+        let [scale, bias] = [n.constant(&[IMAGE[0]]), n.constant(&[IMAGE[0]])];
+        n.node("GroupNormalization", &[&x.name, &scale, &bias], &x.shape, &[("num_groups", 2.into())])
+    }),
+    ("mean variance normalization", |n, batch| {
+        let x = image(n, batch);
+        n.node("MeanVarianceNormalization", &[&x.name], &x.shape, &[])
+    }),
+    ("local response normalization", |n, batch| {
+        let x = image(n, batch);
+        n.node("LRN", &[&x.name], &x.shape, &[("size", 3.into())])
+    }),
     ("formula over the image", |n, batch| {
         let x = image(n, batch);
         by_parts(n, &x, &[1, 2, 3])
@@ -124,11 +137,11 @@ fn instance_norm(n: &mut Network, y: &Value, _: &Value) -> Option<Value> {
 fn by_parts(n: &mut Network, y: &Value, axes: &[i64]) -> Value {
     let rows: Vec<usize> =
         y.shape.iter().enumerate().map(|(axis, &size)| if axes.contains(&(axis as i64)) { 1 } else { size }).collect();
-    let attribute = [("axes", Ints(axes.to_vec()))];
-    let mean = n.node("ReduceMean", &[&y.name], &rows, &attribute);
+    let axes = n.integers(axes);
+    let mean = n.node("ReduceMean", &[&y.name, &axes], &rows, &[]);
     let centred = n.node("Sub", &[&y.name, &mean.name], &y.shape, &[]);
     let squared = n.node("Mul", &[&centred.name, &centred.name], &y.shape, &[]);
-    let variance = n.node("ReduceMean", &[&squared.name], &rows, &attribute);
+    let variance = n.node("ReduceMean", &[&squared.name, &axes], &rows, &[]);
     let epsilon = n.number(0.01);
     let shifted = n.node("Add", &[&variance.name, &epsilon], &rows, &[]);
     let deviation = n.node("Sqrt", &[&shifted.name], &rows, &[]);
