@@ -7,6 +7,7 @@ use crate::parity;
 use crate::random::{Numbers, Random};
 use ndarray::IxDyn;
 use reluctor::compare::{Comparison, Mode, Tolerance};
+use reluctor::element::Element;
 use reluctor::graph::{Graph, Node, ValueId};
 use reluctor::kernels::variants;
 use reluctor::ops::epilogue::{Epilogue, slot};
@@ -169,6 +170,8 @@ fn exponents(op: &Op, slot: usize) -> [i32; 2] {
             UnaryFunction::Log | UnaryFunction::Sqrt | UnaryFunction::Reciprocal => [-60, 60],
             _ => [-100, 100],
         },
+        // An uint64 is made of what an int64 holds.
+        (Op::Cast(cast), _) if cast.to == Element::U64 => [-100, 62],
         _ => [-100, 100],
     }
 }
@@ -181,6 +184,7 @@ fn is_positive(op: &Op, slot: usize) -> bool {
         Op::Unary(unary) => {
             matches!(unary.function, UnaryFunction::Log | UnaryFunction::Sqrt | UnaryFunction::Reciprocal)
         }
+        Op::Cast(cast) => cast.to == Element::U64,
         _ => false,
     }
 }
