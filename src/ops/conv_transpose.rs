@@ -4,6 +4,7 @@ use super::conv::phases::Phases;
 use super::conv::{ConvParams, ConvShape, lower_slices, positive};
 use super::epilogue::{Epilogue, parts, rounding_of_products, slot};
 use super::finish::Finish;
+use super::sum::TOGETHER;
 use super::window::{self, AutoPad, Pads, Window};
 use super::{Inputs, OpResult, Operator, Restricted, image_shape, invalid, line, volume};
 use crate::kernels::Kernel;
@@ -11,7 +12,7 @@ use crate::linalg::{Threads, matmul, matrix};
 use crate::onnx::OnnxNode;
 use crate::plan::{Lowering, Packing};
 use crate::tensor::{Real, Tensor, TensorType, row_major_slice};
-use ndarray::{Array2, ArrayD, Axis};
+use ndarray::{Array2, ArrayD, Axis, s};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -140,8 +141,22 @@ fn conv_transpose<T: Real>(shape: &ConvShape, input: &[T], weights: &[T], finish
         );
         let planes = output.par_chunks_mut(out_pixels).skip(at * out_c).zip(columns.axis_chunks_iter(Axis(0), taps));
         planes.enumerate().for_each(|(oc, (sums, columns))| {
-            for (tap, column) in columns.rows().into_iter().enumerate() {
-                spread(shape, tap, column.as_slice().expect("rows are contiguous"), sums);
+            let spread_all = |taps: Range<usize>, sums: &mut [T]| {
+                for (tap, column) in taps.clone().zip(columns.slice(s![taps, ..]).rows()) {
+                    spread(shape, tap, column.as_slice().expect("rows are contiguous"), sums);
+                }
+            };
+            if taps <= TOGETHER {
+                spread_all(0..taps, sums);
+            } else {
+                // What each few taps give goes on in f64.
+                let mut totals = vec![0.0; out_pixels];
+                for first in (0..taps).step_by(TOGETHER) {
+                    sums.fill(T::zero());
+                    spread_all(first..(first + TOGETHER).min(taps), sums);
+                    totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total += sum.f64());
+                }
+                sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = T::of(total));
             }
             finish.apply((at * out_c + oc) * out_pixels, sums);
         });

@@ -54,7 +54,7 @@ fn depthwise<T: Real>(shape: &ConvShape, input: &[T], weights: &[T], finish: &Fi
                 let weight = filter[tap];
                 move |sum, x| sum + weight * x
             };
-            lattice.fold(room, channel, T::zero(), tap, sums);
+            lattice.sum(room, channel, tap, sums);
             finish.apply(plane * pixels, sums);
         },
     );

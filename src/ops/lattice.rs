@@ -1,8 +1,10 @@
 //! One channel under a sliding window, laid out so that every tap sees all output positions as one run of neighbours.
 
+use super::sum::TOGETHER;
 use super::window::{Window, copy_strided};
 use crate::simd::vectorized;
 use crate::tensor::Real;
+use std::ops::Range;
 
 /// Positions whose results stay in registers while the taps pass.
 const BLOCK: usize = 32;
@@ -64,20 +66,57 @@ impl Lattice {
         tap: impl Fn(usize) -> F,
         output: &mut [T],
     ) {
+        self.by_blocks(
+            room,
+            channel,
+            output,
+            #[inline(always)]
+            |grids, at| self.folded(grids, at, 0..self.starts.len(), initial, &tap),
+        );
+    }
+
+    /// The same of sums, from 0: however many taps there are, the sum of each few goes on in f64.
+    pub fn sum<T: Real, F: Fn(T, T) -> T>(
+        &self,
+        room: &mut Room<T>,
+        channel: &[T],
+        tap: impl Fn(usize) -> F,
+        output: &mut [T],
+    ) {
+        let taps = self.starts.len();
+        if taps <= TOGETHER {
+            return self.fold(room, channel, T::zero(), tap, output);
+        }
+        self.by_blocks(
+            room,
+            channel,
+            output,
+            #[inline(always)]
+            |grids, at| {
+                let mut sums = [0.0; BLOCK];
+                for first in (0..taps).step_by(TOGETHER) {
+                    let few = self.folded(grids, at, first..(first + TOGETHER).min(taps), T::zero(), &tap);
+                    sums.iter_mut().zip(few).for_each(|(sum, x)| *sum += x.f64());
+                }
+                sums.map(T::of)
+            },
+        );
+    }
+
+    /// Hands each block of positions, by the place of the first, to what computes it.
+    fn by_blocks<T: Real>(
+        &self,
+        room: &mut Room<T>,
+        channel: &[T],
+        output: &mut [T],
+        compute: impl Fn(&[T], usize) -> [T; BLOCK],
+    ) {
         self.fill(channel, &mut room.grids);
         vectorized(
             #[inline(always)]
             || {
                 for (block, results) in room.results.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-                    let mut values = [initial; BLOCK];
-                    for (k, start) in self.starts.iter().enumerate() {
-                        let step = tap(k);
-                        let seen = &room.grids[start + block * BLOCK..][..BLOCK];
-                        for (value, &x) in values.iter_mut().zip(seen) {
-                            *value = step(*value, x);
-                        }
-                    }
-                    *results = values;
+                    *results = compute(&room.grids, block * BLOCK);
                 }
             },
         );
@@ -85,6 +124,27 @@ impl Lattice {
         for (row, results) in output.chunks_mut(self.out[1]).zip(room.results.chunks(pitch)) {
             row.copy_from_slice(&results[..row.len()]);
         }
+    }
+
+    /// What some of the taps make of a block of positions.
+    #[inline(always)]
+    fn folded<T: Real, F: Fn(T, T) -> T>(
+        &self,
+        grids: &[T],
+        at: usize,
+        taps: Range<usize>,
+        initial: T,
+        tap: &impl Fn(usize) -> F,
+    ) -> [T; BLOCK] {
+        let mut values = [initial; BLOCK];
+        for (k, start) in taps.clone().zip(&self.starts[taps]) {
+            let step = tap(k);
+            let seen = &grids[start + at..][..BLOCK];
+            for (value, &x) in values.iter_mut().zip(seen) {
+                *value = step(*value, x);
+            }
+        }
+        values
     }
 
     /// Copies the pixels to their places; the padding between them stays.

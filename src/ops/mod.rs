@@ -43,6 +43,7 @@ pub mod select;
 pub mod slice;
 pub mod softmax;
 pub mod strided;
+mod sum;
 pub mod top_k;
 pub mod transpose;
 pub mod unary;

@@ -131,7 +131,7 @@ impl Pool {
                 match self.kind {
                     PoolKind::Max => lattice.fold(room, channel, padding, |_| maximum, pooled),
                     PoolKind::Average { .. } => {
-                        lattice.fold(room, channel, padding, |_| |sum, x| sum + x, pooled);
+                        lattice.sum(room, channel, |_| |sum, x| sum + x, pooled);
                         for (line, row) in pooled.chunks_mut(out[1]).zip(&rows) {
                             line.iter_mut().zip(&columns).for_each(|(sum, column)| *sum /= T::of(row * column));
                         }

@@ -1,6 +1,7 @@
 //! One axis at another size, each new element a weighted sum of old ones: what Resize and Upsample consist of.
 
 use super::strided::{FOUR_NUMBERS, NUMBER};
+use super::sum::TOGETHER;
 use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::Kernel;
@@ -225,8 +226,12 @@ impl Resample {
         let mut output = Vec::with_capacity(outer * self.size * inner);
         for o in 0..outer {
             for taps in &all {
-                let sum = |i: usize| {
-                    taps.iter().map(|&(tap, weight)| data[(o * old + tap) * inner + i] * T::of(of(weight))).sum::<T>()
+                let product =
+                    |i: usize, (tap, weight): (usize, f64)| data[(o * old + tap) * inner + i] * T::of(of(weight));
+                let of_few = |i: usize, few: &[(usize, f64)]| few.iter().map(|&tap| product(i, tap)).sum::<T>();
+                let sum = |i: usize| match taps.len() {
+                    ..=TOGETHER => of_few(i, taps),
+                    _ => T::of(taps.chunks(TOGETHER).map(|few| of_few(i, few).f64()).sum()),
                 };
                 output.extend((0..inner).map(sum));
             }

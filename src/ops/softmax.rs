@@ -1,13 +1,16 @@
 //! Softmax over neighbouring dimensions.
 
+use super::sum::sum;
 use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
 use crate::bound::{FLUSH, U, gamma};
 use crate::kernels::{Kernel, WORKGROUP};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
-use crate::tensor::{Real, Tensor, TensorType, array, row_major_slice};
+use crate::simd::vectorized;
+use crate::tensor::{Real, Tensor, TensorType, array, row_major, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// `exp(x - max) / sum of exp(x - max)` over each row. Source: ONNX, operator Softmax.
@@ -50,6 +53,36 @@ impl Softmax {
     }
 }
 
+/// A row of neighbours. The sum of the exponentials is formed in f64: most of them may be small beside the largest.
+fn one_row<T: Real>(row: &mut [T]) {
+    let most = row.iter().copied().fold(T::neg_infinity(), T::max);
+    row.iter_mut().for_each(|x| *x = (*x - most).exp());
+    vectorized(
+        #[inline(always)]
+        || {
+            let sum = T::of(sum(row));
+            row.iter_mut().for_each(|x| *x /= sum);
+        },
+    );
+}
+
+/// As many rows as lie side by side: line by line, so that neighbours are read together.
+fn rows_side_by_side<T: Real>(rows: &mut [T], count: usize) {
+    let (mut most, mut sums) = (vec![T::neg_infinity(); count], vec![0.0; count]);
+    for line in rows.chunks(count) {
+        most.iter_mut().zip(line).for_each(|(most, &x)| *most = most.max(x));
+    }
+    for line in rows.chunks_mut(count) {
+        for ((x, &most), sum) in line.iter_mut().zip(&most).zip(&mut sums) {
+            *x = (*x - most).exp();
+            *sum += x.f64();
+        }
+    }
+    for line in rows.chunks_mut(count) {
+        line.iter_mut().zip(&sums).for_each(|(x, &sum)| *x /= T::of(sum));
+    }
+}
+
 uniform! {
     /// Parameters of `softmax_rows`.
     pub struct SoftmaxParams { rows: u32, row: u32, inner: u32 }
@@ -74,16 +107,18 @@ impl Operator for Softmax {
     }
 
     fn reference<T: Real>(&self, inputs: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
-        let input = required(inputs, 0)?.as_real()?;
-        let x = row_major_slice(input);
-        let mut y = vec![T::zero(); x.len()];
-        self.each_row(input.shape(), |row| {
-            let most = row.iter().map(|&at| x[at]).fold(T::neg_infinity(), T::max);
-            row.iter().for_each(|&at| y[at] = (x[at] - most).exp());
-            let sum: T = row.iter().map(|&at| y[at]).sum();
-            row.iter().for_each(|&at| y[at] /= sum);
+        self.consume(required(inputs, 0)?.clone(), inputs)
+    }
+
+    fn consume<T: Real>(&self, first: Tensor<T>, _: &Inputs<T>) -> OpResult<Vec<Tensor<T>>> {
+        let shape = first.shape().to_vec();
+        let mut values = row_major(first.into_real()?);
+        let [_, row, inner] = self.split(&shape);
+        values.par_chunks_mut((row * inner).max(1)).for_each(|rows| match inner {
+            1 => one_row(rows),
+            _ => rows_side_by_side(rows, inner),
         });
-        Ok(vec![Tensor::Real(array(input.shape(), y)?)])
+        Ok(vec![Tensor::Real(array(&shape, values)?)])
     }
 
     /// With d = x - max: each exponential is off by (6 + 4|d|) U and by |d| U of its argument, relative; the sum by the
@@ -129,5 +164,32 @@ impl Operator for Softmax {
 
     fn flops(&self, _: &[Option<&TensorType>], outputs: &[TensorType]) -> u64 {
         outputs.iter().map(|ty| 4 * ty.shape.iter().product::<usize>() as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_terms_count_however_many_they_are_and_wherever_the_row_lies() {
+        let classes = 18_710;
+        let logits = |at: usize| if at == 0 { 12.0 } else { (at * 7919 % 4001) as f32 / 1000.0 - 4.0 };
+        let x: Vec<f32> = (0..classes).map(logits).collect();
+        let wide = Tensor::real(&[classes], x.iter().copied().map(f64::from).collect()).unwrap();
+        let exact = Softmax { axes: 0..1 }.reference(&[Some(&wide)]).unwrap().remove(0);
+        let exact = exact.as_real().unwrap().as_slice().unwrap().to_vec();
+        for (shape, axes) in [([classes, 1], 0..1), ([1, classes], 1..2)] {
+            let x = Tensor::real(&shape, x.clone()).unwrap();
+            let y = Softmax { axes }.reference(&[Some(&x)]).unwrap().remove(0);
+            for (&y, exact) in y.as_real().unwrap().iter().zip(&exact) {
+                assert!((f64::from(y) - exact).abs() < 2e-6 * exact, "{y}, not {exact}");
+            }
+        }
+        let pairs = Tensor::real(&[classes, 2], x.iter().flat_map(|&x| [x, -x]).collect()).unwrap();
+        let y = Softmax { axes: 0..1 }.reference(&[Some(&pairs)]).unwrap().remove(0);
+        for (&y, exact) in y.as_real().unwrap().iter().step_by(2).zip(&exact) {
+            assert!((f64::from(y) - exact).abs() < 2e-6 * exact, "{y}, not {exact}");
+        }
     }
 }

@@ -28,6 +28,7 @@ mod interrupt;
 mod joins;
 mod library;
 mod limits;
+mod long_sums;
 mod many;
 mod models;
 mod mutants;
