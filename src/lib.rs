@@ -26,6 +26,7 @@ pub mod files;
 pub mod gpu;
 pub mod graph;
 pub mod image;
+pub mod items;
 pub mod kernels;
 pub mod linalg;
 pub mod onnx;

@@ -6,8 +6,8 @@ use crate::onnx::{Bindings, Declared, DeclaredDim, Model};
 use crate::tensor::{Named, Tensor, each_kind};
 use ndarray::{ArrayD, Axis, Slice};
 
-/// The batch for items of which the network says nothing and the user neither: enough to keep a device busy.
-const USUAL_BATCH: usize = 100;
+/// The batch for pictures of which the network says nothing and the user neither: enough to keep a device busy.
+pub const USUAL_BATCH: usize = 100;
 
 /// How the items along the inputs' first dimension are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct Batches {
 pub struct Request {
     /// `--batch`
     pub batch: Option<usize>,
-    /// Whether the first dimension is known to count independent items (pictures, labelled examples), so that it may be
-    /// cut without being asked to.
-    pub independent: bool,
+    /// The batch where nothing says one, of items that the first dimension is known to count (pictures, labelled examples):
+    /// it may be cut without being asked to. None where it may not.
+    pub usual: Option<usize>,
 }
 
 impl Batches {
@@ -63,14 +63,14 @@ impl Batches {
                 return Err(Error::Usage(format!("--batch contradicts the model, whose batch is {fixed}")));
             }
             Some(fixed) => fixed,
-            None if request.independent => request.batch.unwrap_or(USUAL_BATCH.min(items)),
-            None => request.batch.unwrap_or(items),
+            None => request.batch.or(request.usual.map(|usual| usual.min(items))).unwrap_or(items),
         };
         // Too few items are the user's mistake, unless it is known that more can be made up.
-        Ok(if size > 0 && (items > size || request.independent) { Batches { items, size } } else { whole })
+        Ok(if size > 0 && (items > size || request.usual.is_some()) { Batches { items, size } } else { whole })
     }
 
-    fn is_cut(self) -> bool {
+    /// Whether they are not the network's one batch.
+    pub fn is_cut(self) -> bool {
         self.items != self.size
     }
 
@@ -98,7 +98,7 @@ impl Batches {
     }
 
     /// Appends one run's outputs to those of the runs before, without the items that were made up. What does not depend on the
-    /// inputs is the same in each run, and kept once.
+    /// items is the same in each run, and kept once.
     ///
     /// # Errors
     /// [`Error::Usage`] where an output's first dimension does not count the items.
@@ -107,7 +107,7 @@ impl Batches {
         joined: &mut Named,
         index: usize,
         outputs: Named,
-        is_constant: impl Fn(&str) -> bool,
+        is_same: impl Fn(&str) -> bool,
     ) -> Result<()> {
         if !self.is_cut() {
             *joined = outputs;
@@ -115,7 +115,7 @@ impl Batches {
         }
         let kept = self.size.min(self.items - index * self.size);
         for (at, (name, output)) in outputs.into_iter().enumerate() {
-            if is_constant(&name) {
+            if is_same(&name) {
                 if index == 0 {
                     joined.push((name, output));
                 }
@@ -167,11 +167,11 @@ mod tests {
         vec![Fed { name: "x".to_string(), tensor, source: String::new(), open: true }]
     }
 
-    fn cut(first: DeclaredDim, items: usize, batch: Option<usize>, independent: bool) -> Result<Batches> {
+    fn cut(first: DeclaredDim, items: usize, batch: Option<usize>, is_counted: bool) -> Result<Batches> {
         let dims = Some(vec![first, DeclaredDim::Size(2)]);
         let declared = [Declared { name: "x".to_string(), element: Element::F32, dims }];
-        let feed = feed(items);
-        Batches::of(&feed.iter().collect::<Vec<_>>(), &declared, &Bindings::default(), Request { batch, independent })
+        let (feed, usual) = (feed(items), is_counted.then_some(USUAL_BATCH));
+        Batches::of(&feed.iter().collect::<Vec<_>>(), &declared, &Bindings::default(), Request { batch, usual })
     }
 
     fn open() -> DeclaredDim {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_known_to_be_independent_is_cut_unasked() {
+    fn only_what_is_known_to_be_items_is_cut_unasked() {
         assert_eq!(cut(open(), 250, None, false).unwrap(), Batches { items: 250, size: 250 });
         assert_eq!(cut(open(), 250, None, true).unwrap(), Batches { items: 250, size: 100 });
         assert_eq!(cut(open(), 12, None, true).unwrap(), Batches { items: 12, size: 12 });

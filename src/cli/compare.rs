@@ -112,7 +112,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<Code> {
     }
     let (model, bindings) = (args.model.open()?, args.model.bindings());
     let feed = args.feed(&model, &bindings)?;
-    let request = Request { batch: args.model.batch(), independent: false };
+    let request = Request { batch: args.model.batch(), usual: None };
     let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
     let mut bound =
         bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;

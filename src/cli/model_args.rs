@@ -27,7 +27,7 @@ pub struct OpenArgs {
     /// The size of a named dimension
     #[arg(long, value_name = "NAME=SIZE", help_heading = "Model")]
     dim: Vec<DimSize>,
-    /// The size of an open first dimension; more items than that run one batch after another
+    /// The size of an open first dimension; more items than that run one batch after another, where the network keeps them apart
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Model")]
     batch: Option<usize>,
     /// What Resize's align_corners means where scale times size is no whole number

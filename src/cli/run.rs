@@ -5,6 +5,7 @@ mod lines;
 mod list;
 mod many;
 mod report;
+mod together;
 
 use super::answers::{Reading, correct, read_labels};
 use super::console::Console;

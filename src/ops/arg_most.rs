@@ -1,6 +1,6 @@
 //! Where the largest or smallest element of each row lies.
 
-use super::{Inputs, OpResult, Operator, Reshape, invalid, required, unsupported};
+use super::{Inputs, OpResult, Operator, Reshape, Restricted, invalid, required, unsupported};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
@@ -8,6 +8,7 @@ use crate::plan::numbers::MOST_EXACT;
 use crate::tensor::{Kind, Real, Tensor, TensorType};
 use crate::uniform;
 use ndarray::{ArrayD, ArrayView1, Axis};
+use std::ops::Range;
 
 /// Where the largest element of each row lies, a row being along an axis, which keeps size 1. NaN is larger than everything
 /// and smaller than everything. Source: ONNX, ArgMax and ArgMin.
@@ -87,6 +88,10 @@ impl Operator for ArgMost {
         let mut shape = required(inputs, 0)?.shape().to_vec();
         shape[self.axis] = 1;
         Ok(super::exact(&shape))
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (axis != self.axis).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

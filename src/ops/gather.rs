@@ -1,12 +1,13 @@
 //! Slices of a tensor by their indices, and what can be said so.
 
-use super::{Inputs, OpResult, Operator, Reshape, invalid, required, unsupported};
+use super::{Cut, Inputs, OpResult, Operator, Reshape, Restricted, invalid, required, unsupported};
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType, array, each_kind, row_major_slice};
 use crate::uniform;
 use ndarray::ArrayD;
+use std::ops::Range;
 
 /// Slices of input 0 along an axis, by the indices of input 1, which replace that axis. Source: ONNX, operator Gather.
 #[derive(Debug, Clone)]
@@ -87,6 +88,16 @@ impl Operator for Gather {
 
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         gather(required(errors, 0)?, required(inputs, 1)?.as_int()?, self.axis)
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let of_indices = inputs.get(1).copied().flatten()?.shape.len();
+        let cuts = match axis.checked_sub(self.axis) {
+            None => [Cut::Along(axis, range.clone()), Cut::Whole],
+            Some(own) if own < of_indices => [Cut::Whole, Cut::Along(own, range.clone())],
+            Some(_) => [Cut::Along(axis + 1 - of_indices, range.clone()), Cut::Whole],
+        };
+        Some(Restricted { op: self.clone(), cuts: cuts.to_vec() })
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

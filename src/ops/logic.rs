@@ -1,13 +1,14 @@
 //! Comparisons, and connectives of truth values, which a device has as 0 and 1.
 
 use super::pairs::{self, combined, legacy_broadcast};
-use super::{Activation, Inputs, OpResult, Operator, invalid, required, unsupported};
+use super::{Activation, Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};
 use crate::kernels::Part;
 use crate::onnx::OnnxNode;
 use crate::part;
 use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType};
 use ndarray::{ArrayD, IxDyn};
+use std::ops::Range;
 
 /// What is asked of each pair. With a NaN nothing is equal, and nothing is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,11 @@ impl Operator for Logic {
         Ok(super::exact(
             &super::strided::broadcast(required(inputs, 0)?.shape(), required(inputs, 1)?.shape()).unwrap_or_default(),
         ))
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let rank = pairs::result_shape(inputs).ok()?.len();
+        Some(Restricted::broadcast(self.clone(), inputs, rank, axis, range))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

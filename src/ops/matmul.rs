@@ -244,8 +244,16 @@ impl Operator for MatMul {
     }
 
     fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
-        let Sizes { batch, .. } = self.sizes(inputs).ok()?;
-        let side = axis.checked_sub(batch.len())?;
+        let Sizes { batch, a_batch, b_batch, .. } = self.sizes(inputs).ok()?;
+        let Some(side) = axis.checked_sub(batch.len()) else {
+            let own = |sizes: &[usize]| (axis + sizes.len()).checked_sub(batch.len()).filter(|&own| sizes[own] != 1);
+            let read = |slot| match slot {
+                A => own(&a_batch),
+                B => own(&b_batch),
+                _ => None,
+            };
+            return Some(Restricted::along(self.clone(), inputs.len(), range, read));
+        };
         let rows_first =
             |slot: usize, is_transposed: bool| inputs[slot].map(|ty| ty.shape.len() - 2 + usize::from(is_transposed));
         // Of an addend, the last two axes are broadcast to those of the product.

@@ -1,6 +1,6 @@
 //! The same elements under another shape; costs nothing on a device.
 
-use super::{Inputs, OpResult, Operator, Restricted, invalid, required};
+use super::{Cut, Inputs, OpResult, Operator, Restricted, invalid, required};
 use crate::onnx::OnnxNode;
 use crate::plan::Lowering;
 use crate::tensor::{Real, Tensor, TensorType, checked_len, format_shape};
@@ -128,15 +128,28 @@ impl Operator for Reshape {
         Ok(vec![first.reshape(&self.shape)?])
     }
 
-    /// An axis that the input has too, with as many elements before each of its indices.
+    /// An axis of the input with as many elements before each of its indices, where the range begins and ends at whole indices
+    /// of that too.
     fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
         let from = &inputs[0]?.shape;
-        let before = |shape: &[usize], axis: usize| shape[..axis].iter().product::<usize>();
-        let is_same = |own: &usize| from[*own] == self.shape[axis] && before(from, *own) == before(&self.shape, axis);
-        let own = (0..from.len()).find(is_same)?;
+        if from.contains(&0) {
+            return None;
+        }
+        let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let (before, behind) = (product(&self.shape[..axis]), product(&self.shape[axis + 1..]));
+        let [start, end] = [range.start, range.end].map(|index| index * behind);
+        let fits = |own: &usize| {
+            let each = product(&from[own + 1..]);
+            product(&from[..*own]) == before && start.is_multiple_of(each) && end.is_multiple_of(each)
+        };
+        // Of several such axes the last has the fewest elements an index.
+        let own = (0..from.len()).rev().find(fits)?;
+        let each = product(&from[own + 1..]);
         let mut op = self.clone();
         op.shape[axis] = range.len();
-        Some(Restricted::along(op, inputs.len(), range, |slot| (slot == 0).then_some(own)))
+        let mut cuts = vec![Cut::Whole; inputs.len()];
+        cuts[0] = Cut::Along(own, start / each..end / each);
+        Some(Restricted { op, cuts })
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

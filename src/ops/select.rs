@@ -1,12 +1,13 @@
 //! One of two tensors, element by element.
 
 use super::strided::{Dims, broadcast, broadcast_strides};
-use super::{Inputs, OpResult, Operator, invalid, pairs, required};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, pairs, required};
 use crate::kernels::Kernel;
 use crate::plan::Lowering;
 use crate::tensor::{Kind, Real, Tensor, TensorType};
 use crate::uniform;
 use ndarray::{ArrayD, Zip};
+use std::ops::Range;
 
 /// `a` where the condition holds, else `b`, with numpy's broadcasting. Inputs: condition, a, b. Source: ONNX, operator Where.
 #[derive(Debug, Clone)]
@@ -74,6 +75,11 @@ impl Operator for Select {
     fn error_bound(&self, inputs: &Inputs<f64>, errors: &[Option<&ArrayD<f64>>]) -> OpResult<ArrayD<f64>> {
         let Tensor::Bool(condition) = required(inputs, 0)? else { return invalid("the condition is no truth value") };
         chosen(condition, required(errors, 1)?, required(errors, 2)?)
+    }
+
+    fn restrict(&self, inputs: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        let rank = result_shape(inputs).ok()?.len();
+        Some(Restricted::broadcast(self.clone(), inputs, rank, axis, range))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -1,6 +1,6 @@
 //! The largest or smallest elements of each row, and where they lie.
 
-use super::{Inputs, OpResult, Operator, invalid, required, unsupported};
+use super::{Inputs, OpResult, Operator, Restricted, invalid, required, unsupported};
 use crate::bound::FLUSH;
 use crate::kernels::Kernel;
 use crate::onnx::OnnxNode;
@@ -10,6 +10,7 @@ use crate::tensor::{Kind, Real, Tensor, TensorType};
 use crate::uniform;
 use ndarray::{ArrayD, ArrayView1, Axis};
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// The first `k` elements of each row in the order of size, a row being along an axis, or where they lie. Of equal ones the
 /// first comes first; NaN comes before everything. Source: ONNX, operator TopK, whose two results are two nodes here.
@@ -141,6 +142,10 @@ impl Operator for TopK {
             Some(all) => Ok(all.mapv(|error| error + FLUSH)),
             None => invalid("the errors have another shape"),
         }
+    }
+
+    fn restrict(&self, _: &[Option<&TensorType>], axis: usize, range: &Range<usize>) -> Option<Restricted<Self>> {
+        (axis != self.axis).then(|| Restricted::along(self.clone(), 1, range, |_| Some(axis)))
     }
 
     fn lower(&self, node: &mut Lowering<'_>) -> OpResult<()> {

@@ -25,6 +25,7 @@ mod fusion_squares;
 mod fuzz;
 mod golden;
 mod interrupt;
+mod items;
 mod joins;
 mod library;
 mod limits;

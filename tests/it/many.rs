@@ -2,6 +2,8 @@
 
 use crate::cli::reluctor;
 use crate::scratch::Scratch;
+use reluctor::onnx::{AttributeValue, ModelBuilder};
+use reluctor::tensor::TensorType;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -168,4 +170,29 @@ fn what_takes_all_outputs_at_once_is_refused() {
         assert_eq!(run(&[&[IMAGES][..], flags].concat()).0, Some(2), "{flags:?}");
     }
     assert_eq!(run(&["/nonexistent/*.png"]).0, Some(4));
+}
+
+#[test]
+fn pictures_that_a_network_would_mix_are_answered_one_by_one_or_not_at_all() {
+    let mut model = ModelBuilder::new(17);
+    let over_items = [("axes", AttributeValue::Ints(vec![0]))];
+    model
+        .input("x", &TensorType::real([0, 1, 28, 28]))
+        .node("Flatten", "flat", &["x"], &["f"], &[])
+        .node("ReduceMean", "mean", &["f"], &["m"], &over_items)
+        .node("Add", "sum", &["f", "m"], &["y"], &[])
+        .output("y", None);
+    let model = Scratch::with("mixes.onnx", &model.to_bytes());
+    let results = |flags: &[&str]| {
+        let file = Scratch::with(&format!("mixes-{}.jsonl", flags.concat()), b"");
+        let start = ["run", model.path(), IMAGES, "--device", "cpu", "--preset", "unit", "--out", file.path()];
+        let output = reluctor(&[&start[..], flags].concat());
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        (output.status.code(), text, String::from_utf8(output.stderr).unwrap())
+    };
+    let (usual, alone) = (results(&[]), results(&["--batch", "1"]));
+    assert_eq!((usual.0, alone.0, usual.1.lines().count()), (Some(0), Some(0), 12), "{}", usual.2);
+    assert_eq!(usual.1, alone.1);
+    let (code, _, reason) = results(&["--batch", "4"]);
+    assert!(code == Some(2) && reason.contains("'mean'") && reason.contains("--batch 1"), "{reason}");
 }

@@ -145,7 +145,7 @@ impl BenchArgs {
 
     fn network(&self, model: &Model, mut bindings: Bindings, batch: Option<usize>) -> Result<Subject> {
         let feed = self.inputs.clone().and_random().feed(model, &bindings, &album(&[])?, None)?.complete()?;
-        let batches = Batches::bind(&feed, model, &mut bindings, Request { batch, independent: false })?;
+        let batches = Batches::bind(&feed, model, &mut bindings, Request { batch, usual: None })?;
         Subject::new(model.graph(&bindings)?, batches.inputs(0, &feed), &self.fusion.fusion()?)
     }
 

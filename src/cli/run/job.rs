@@ -6,7 +6,7 @@ use crate::answer::{View, item};
 use crate::bench::steps::{StepRow, rows};
 use crate::bench::{Length, interleaved, since};
 use crate::cli::answers::Reading;
-use crate::cli::batches::Request;
+use crate::cli::batches::{Request, USUAL_BATCH};
 use crate::cli::bind::{Bound, bind};
 use crate::cli::console::Console;
 use crate::cli::device_args::Device;
@@ -89,12 +89,13 @@ impl Job {
         let samples = model_args.is_default() && pictures.is_empty() && args.inputs.is_empty();
         let album = if samples { default_model::images()? } else { album(&pictures)? };
         let feed = args.inputs.feed(&model, &bindings, &album, preset)?;
-        let independent = !album.is_empty() || args.expect_labels.is_some();
+        let are_counted = !album.is_empty() || args.expect_labels.is_some();
         let (items, views) = (feed.items.clone(), feed.views.clone());
         if let Some(path) = &args.inputs.dump_input {
             dump(path, &feed)?;
         }
-        let request = Request { batch: model_args.batch(), independent };
+        let usual = are_counted.then_some(USUAL_BATCH);
+        let request = Request { batch: model_args.batch(), usual };
         let mut device: Option<Device> = None;
         let mut plan = |graph: &Graph| {
             timing.load = since(start);
@@ -137,12 +138,6 @@ impl Job {
         &self.bound.network.graph
     }
 
-    /// Whether an output does not depend on the inputs.
-    fn is_constant(&self, output: &str) -> bool {
-        let graph = self.graph();
-        graph.outputs.iter().any(|&id| graph.value(id).name == output && graph.value(id).constant.is_some())
-    }
-
     pub fn inputs(&self, batch: usize) -> Named {
         self.bound.batches.inputs(batch, &self.bound.feed)
     }
@@ -163,7 +158,7 @@ impl Job {
             let ms = since(start);
             runs.push(ms);
             console.detail(format_args!("batch {} of {count}: {}", index + 1, milliseconds(ms)));
-            self.bound.batches.append(&mut outputs, index, result, |name| self.is_constant(name))?;
+            self.bound.batches.append(&mut outputs, index, result, |name| self.bound.same.contains(name))?;
         }
         timing.ran(&runs);
         let once = usize::from(count == 1 || measure.is_given());

@@ -4,6 +4,7 @@
 use super::RunArgs;
 use super::lines::Lines;
 use super::list::listed;
+use super::together::Together;
 use crate::answer::{View, item};
 use crate::bench::since;
 use crate::cli::console::{Console, warn};
@@ -16,7 +17,7 @@ use crate::cli::quantity::{count, milliseconds};
 use crate::cli::task::{Answer, Found, Reader};
 use crate::default_model;
 use crate::error::{Error, Result, escape};
-use crate::graph::Reading;
+use crate::graph::{Graph, Reading};
 use crate::image::{self, Picture, Preset};
 use crate::onnx::{Bindings, Declared, DeclaredDim, Model};
 use crate::session::{Options, Session};
@@ -27,9 +28,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
-
-/// Pictures at once where neither the network nor the user says it.
-const USUAL_BATCH: usize = 8;
 
 /// Batches that are decoded ahead of the device.
 const AHEAD: usize = 2;
@@ -69,7 +67,7 @@ struct Many<'a> {
     preset: Option<Preset>,
     /// What the other inputs are given, in every run.
     others: Named,
-    batch: usize,
+    together: Together,
     /// Whether pictures of the answers are wanted.
     drawn: bool,
     output: Output,
@@ -196,24 +194,19 @@ impl<'a> Many<'a> {
                 None => None,
             },
         };
-        let batch = match (fixed, bindings.batch) {
-            (Some(fixed), Some(batch)) if fixed != batch => {
-                return Err(Error::Usage(format!("--batch contradicts the model, whose batch is {fixed}")));
-            }
-            (fixed, batch) => fixed.or(batch).unwrap_or(USUAL_BATCH).max(1),
-        };
+        let together = Together::of(fixed, bindings.batch)?;
         let device = args.device.open(console)?;
         let options = Options { fusion: args.fusion.fusion()?, bindings: bindings.clone(), ..Options::default() };
         let session = model.session_on(&device, &options)?;
         let drawn = matches!(output, Output::Console(Some(_)));
-        Ok(Many { session, reader, input, bindings, preset: None, others, batch, drawn, output })
+        Ok(Many { session, reader, input, bindings, preset: None, others, together, drawn, output })
     }
 
     /// Decodes on other threads, and answers here.
     fn all(&mut self, paths: &[PathBuf], console: &Console) -> Result<Tally> {
         let (input, bindings, preset) = (self.input.clone(), self.bindings.clone(), self.preset);
         let (sender, receiver) = sync_channel(AHEAD);
-        let size = self.batch;
+        let size = self.together.most();
         std::thread::scope(|scope| {
             scope.spawn(move || decode(paths, size, &input, &bindings, preset.as_ref(), &sender));
             self.answer_all(&receiver, paths.len(), console)
@@ -275,7 +268,7 @@ impl<'a> Many<'a> {
         Ok(names.into_iter().zip(answers).collect())
     }
 
-    /// One run on pictures of one size; where they are short of a batch, the last one is repeated.
+    /// Runs on pictures of one size, as many at a time as go through the network apart from each other.
     fn run(
         &self,
         ready: &[(usize, Ready)],
@@ -283,12 +276,43 @@ impl<'a> Many<'a> {
         tally: &mut Tally,
         console: &Console,
     ) -> Result<Vec<Answer>> {
+        let of_batch = |batch| self.graph(batch, shape);
+        let together = self.together.of_shape(shape, &self.input.name, of_batch)?;
+        let mut answers = Vec::new();
+        for batch in ready.chunks(together) {
+            answers.extend(self.run_together(batch, shape, together, tally, console)?);
+        }
+        Ok(answers)
+    }
+
+    /// The network for so many pictures of a size.
+    fn graph(&self, batch: usize, shape: &[usize]) -> Result<Graph> {
+        let mut bindings = Bindings { batch: Some(batch), ..self.bindings.clone() };
+        bindings.shapes.insert(self.input.name.clone(), [&[batch], &shape[1..]].concat());
+        for (name, tensor) in &self.others {
+            match tensor.kind() {
+                Kind::Real => _ = bindings.shapes.insert(name.clone(), tensor.shape().to_vec()),
+                Kind::Int | Kind::Bool => _ = bindings.constants.insert(name.clone(), tensor.clone()),
+            }
+        }
+        self.session.model().graph(&bindings)
+    }
+
+    /// One run; where pictures are short of a batch, the last one is repeated.
+    fn run_together(
+        &self,
+        ready: &[(usize, Ready)],
+        shape: &[usize],
+        batch: usize,
+        tally: &mut Tally,
+        console: &Console,
+    ) -> Result<Vec<Answer>> {
         let mut elements = Vec::new();
-        for at in 0..self.batch {
+        for at in 0..batch {
             let (_, ready) = &ready[at.min(ready.len() - 1)];
             elements.extend_from_slice(&row_major_slice(ready.read.tensor.as_real()?));
         }
-        let tensor = Tensor::real(&[&[self.batch], &shape[1..]].concat(), elements)?;
+        let tensor = Tensor::real(&[&[batch], &shape[1..]].concat(), elements)?;
         let mut inputs = self.others.clone();
         inputs.push((self.input.name.clone(), tensor));
         let start = Instant::now();
@@ -302,7 +326,7 @@ impl<'a> Many<'a> {
         let outputs = self.session.run(&borrowed(&inputs))?;
         let answer = |(at, (_, ready)): (usize, &(usize, Ready))| {
             let view: &View = &ready.read.view;
-            let outputs = item(&outputs, at, self.batch)?;
+            let outputs = item(&outputs, at, batch)?;
             self.reader.answer(&outputs, Some(&ready.picture), Some(view), self.drawn)
         };
         ready.iter().enumerate().map(answer).collect()

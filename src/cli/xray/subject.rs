@@ -39,10 +39,8 @@ impl XrayArgs {
     pub fn prepare(&self, model: &Model, device: &Device) -> Result<Prepared> {
         let bindings = self.model.bindings();
         let feed = self.feed(model, &bindings)?;
-        let items = feed.iter().find(|fed| fed.open).and_then(|fed| fed.tensor.shape().first().copied()).unwrap_or(1);
         let open = leaves_items_open(model, &bindings)?;
-        let batch = if open { Some(self.model.batch().unwrap_or(BATCH.min(items.max(1)))) } else { self.model.batch() };
-        let bound = self.bind(model, &bindings, feed, device, batch)?;
+        let bound = self.bind(model, &bindings, feed, device, self.model.batch())?;
         let graph = &bound.network.graph;
         let results = graph.nodes.iter().flat_map(|node| &node.outputs).chain(&graph.inputs).chain(&graph.outputs);
         if let Some(value) = results.map(|&id| graph.value(id)).find(|value| value.ty.shape.contains(&0)) {
@@ -63,7 +61,7 @@ impl XrayArgs {
         device: &Device,
         batch: Option<usize>,
     ) -> Result<Bound> {
-        let request = Request { batch, independent: true };
+        let request = Request { batch, usual: Some(BATCH) };
         let fusion = self.fusion.fusion_or(Fusion::without(&["residual", "activation", "pool"]))?;
         bind(model, bindings, feed, request, self.inputs.policy(), &fusion, &mut |graph| {
             device.plan(graph, &self.faults)
