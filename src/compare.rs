@@ -7,12 +7,14 @@
 
 mod amplified;
 mod bands;
+mod certified;
 mod difference;
 mod histogram;
 mod parts;
 mod wrong_fusion;
 
 pub use amplified::{AS_FAR_AS_F32, is_amplified_rounding};
+pub use certified::{Certified, certified};
 pub use difference::{Difference, Differences, Quantiles, Tolerance, Verdict, difference, tensor_difference};
 pub use parts::{Judge, Location, Part, fused_into, locate};
 pub use wrong_fusion::{WrongFusion, first_wrong_rewrite};

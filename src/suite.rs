@@ -1,7 +1,7 @@
 //! Runs test cases against their stored outputs: one verdict a case, whatever happens in it.
 
 use crate::cases::{data_sets, numbered, with_most_open};
-use crate::compare::{Tolerance, Verdict, tensor_difference};
+use crate::compare::{Tolerance, Verdict, certified, tensor_difference};
 use crate::cpu;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::gpu::Gpu;
@@ -9,7 +9,8 @@ use crate::graph::Reading;
 use crate::onnx::{Bindings, Model};
 use crate::passes::{Fusion, optimize};
 use crate::plan::plan;
-use crate::tensor::{Kind, Tensor};
+use crate::tensor::{Kind, Named, Tensor, row_major_slice};
+use ndarray::ArrayD;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,14 +77,19 @@ impl Totals {
     }
 }
 
-/// The tolerance that ONNX's own runner of these cases has; its zero is wider on a device, because WGSL promises less of
-/// exp, log and division than a C library does.
-pub fn usual_tolerance(on_device: bool) -> Tolerance {
+/// What [`Tolerance::RoundingBound`] is where outputs are stored, in words.
+pub const OF_STORED: &str =
+    "twice the certified rounding bound, at most 1e-3 of the output's range and of each element";
+
+/// The tolerance of ONNX's own runner of these cases, where no bound is known; its zero is wider on a device, because WGSL promises
+/// less of exp, log and division than a C library does.
+fn usual(on_device: bool) -> Tolerance {
     Tolerance::AllClose { atol: if on_device { 1e-5 } else { 1e-7 }, rtol: 1e-3 }
 }
 
-/// Runs every data set of a case on a device, or on the CPU executor. Errors and panics are the case's. `bindings` say how
-/// models are read; the shapes and contents of inputs come from the data.
+/// Runs every data set of a case on a device, or on the CPU executor. Errors and panics are the case's. `bindings` say how models
+/// are read; the shapes and contents of inputs come from the data. Stored outputs are another f32 engine's: by
+/// [`Tolerance::RoundingBound`] both may be off by the certified bound, as far as that tells more than that a whole network is off.
 pub fn run(
     name: &str,
     folder: &Path,
@@ -128,7 +134,8 @@ fn fill(
             return Err(Error::invalid(set.display(), reason));
         }
         let inputs: Vec<(&str, Tensor)> = declared.iter().map(|input| input.name.as_str()).zip(inputs).collect();
-        let Computed { results, dispatches, readings } = computed(&model, &inputs, gpu, bindings, fusion)?;
+        let how = How { gpu, bindings, fusion, tolerance };
+        let Computed { results, dispatches, readings, bounds } = computed(&model, &inputs, &how)?;
         report.dispatches = dispatches.map(|now| now + report.dispatches.unwrap_or(0));
         report.readings = readings;
         let expected = numbered(&set, "output")?;
@@ -136,31 +143,37 @@ fn fill(
             let reason = format!("holds {} outputs, but the model has {}", expected.len(), results.len());
             return Err(Error::invalid(set.display(), reason));
         }
-        for ((name, result), (_, expected)) in results.iter().zip(&expected) {
-            judge(report, name, result, expected, tolerance)?;
+        for (((name, result), (_, expected)), bound) in results.iter().zip(&expected).zip(&bounds) {
+            let tolerance = Allowed { tolerance, bound: bound.as_ref(), usual: usual(gpu.is_some()) };
+            judge(report, name, result, expected, &tolerance)?;
         }
     }
     Ok(())
 }
 
-/// What one data set gives.
+/// What a device made of a data set.
 struct Computed {
     /// The outputs by name.
-    results: Vec<(String, Tensor)>,
-    /// How many kernels a device ran for them; none on the CPU executor.
+    results: Named,
+    /// How many kernels it ran for them; none on the CPU executor.
     dispatches: Option<usize>,
+    /// How far each may be off, where that is known and asked for.
+    bounds: Vec<Option<ArrayD<f64>>>,
     /// Of the graph that was run.
     readings: Vec<Reading>,
 }
 
+/// How a data set is run.
+struct How<'a> {
+    gpu: Option<&'a Gpu>,
+    bindings: &'a Bindings,
+    fusion: &'a Fusion,
+    tolerance: Tolerance,
+}
+
 /// Runs with as many inputs open as the engine takes.
-fn computed(
-    model: &Model,
-    inputs: &[(&str, Tensor)],
-    gpu: Option<&Gpu>,
-    bindings: &Bindings,
-    fusion: &Fusion,
-) -> Result<Computed> {
+fn computed(model: &Model, inputs: &[(&str, Tensor)], how: &How<'_>) -> Result<Computed> {
+    let &How { gpu, bindings, fusion, tolerance } = how;
     let may_be_open: Vec<bool> = inputs.iter().map(|(_, tensor)| tensor.kind() == Kind::Real).collect();
     with_most_open(&may_be_open, |open| {
         let (mut bindings, mut given) = (bindings.clone(), Vec::new());
@@ -174,18 +187,54 @@ fn computed(
         }
         let graph = optimize(model.graph(&bindings)?, fusion)?;
         let readings = graph.readings.clone();
-        let Some(gpu) = gpu else {
-            let results = cpu::Session::<f32>::new(&graph).run(&given)?;
-            return Ok(Computed { results, dispatches: None, readings });
+        let plan = gpu.map(|gpu| plan(&graph, &gpu.limits())).transpose()?;
+        let results = match (gpu, &plan) {
+            (Some(gpu), Some(plan)) => gpu.load(plan)?.run(&given)?,
+            _ => cpu::Session::<f32>::new(&graph).run(&given)?,
         };
-        let plan = plan(&graph, &gpu.limits())?;
-        let results = gpu.load(&plan)?.run(&given)?;
-        Ok(Computed { results, dispatches: Some(plan.dispatches().count()), readings })
+        // What is stored by a file of other reals than f32 was computed in those.
+        let bounds = match tolerance == Tolerance::RoundingBound && graph.converted.is_empty() {
+            true => certified(&graph, plan.as_ref(), &given)?.into_iter().map(|output| output?.bound).collect(),
+            false => vec![None; results.len()],
+        };
+        Ok(Computed { results, dispatches: plan.map(|plan| plan.dispatches().count()), bounds, readings })
     })
 }
 
-fn judge(report: &mut CaseReport, name: &str, result: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Result<()> {
-    let found = tensor_difference(result, &expected.cast(), tolerance, |_, _| 0.0)
+/// How far a result may be from what is stored.
+struct Allowed<'a> {
+    tolerance: Tolerance,
+    bound: Option<&'a ArrayD<f64>>,
+    /// Where no bound is known.
+    usual: Tolerance,
+}
+
+impl Allowed<'_> {
+    /// What [`Tolerance::RoundingBound`] stands for, element by element.
+    fn of_stored(&self, expected: &Tensor) -> impl Fn(usize, f64) -> f64 {
+        let numbers = || expected.as_real().into_iter().flatten().copied().filter(|x| x.is_finite());
+        let range = 1e-3 * f64::from(numbers().fold(0.0, |most: f32, x| most.max(x.abs())));
+        let (bound, digits) = (self.bound.map(row_major_slice), of_digits(numbers));
+        move |index, value| {
+            let usual = self.usual.allowed(value, || 0.0);
+            bound.as_ref().map_or(usual, |bound| (2.0 * bound[index] + digits).min(range + usual))
+        }
+    }
+}
+
+/// A unit of the last decimal, where numbers are stored to so few (one of ONNX's cases is typed) that no computation ends on them
+/// all.
+fn of_digits<I: Iterator<Item = f32>>(numbers: impl Fn() -> I) -> f64 {
+    const FEW: i32 = 4;
+    let unit = 10f64.powi(-FEW);
+    let is_short = |x: f32| ((f64::from(x) / unit).round() * unit) as f32 == x;
+    // Halves, quarters and so on do end there.
+    let is_binary = |x: f32| (x * 1024.0).fract() == 0.0;
+    if numbers().all(is_short) && !numbers().all(is_binary) { unit } else { 0.0 }
+}
+
+fn judge(report: &mut CaseReport, name: &str, result: &Tensor, expected: &Tensor, allowed: &Allowed<'_>) -> Result<()> {
+    let found = tensor_difference(result, &expected.cast(), allowed.tolerance, allowed.of_stored(expected))
         .map_err(|error| Error::invalid(format!("output '{name}'"), error))?;
     let larger = |known: &mut Option<f64>, new: f64| *known = Some(known.map_or(new, |known| known.max(new)));
     larger(&mut report.max_abs, found.max_abs);

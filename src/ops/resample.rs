@@ -3,7 +3,7 @@
 use super::strided::{FOUR_NUMBERS, NUMBER};
 use super::sum::TOGETHER;
 use super::{Inputs, OpResult, Operator, Restricted, invalid, real_type, required, unsupported};
-use crate::bound::{FLUSH, U, gamma};
+use crate::bound::{FLUSH, U, gamma, largest};
 use crate::kernels::Kernel;
 use crate::plan::layout::CHANNELS;
 use crate::plan::{Layout, Lowering};
@@ -243,6 +243,17 @@ impl Resample {
         let mut shape = shape.to_vec();
         shape[self.axis] = self.size;
         shape
+    }
+
+    /// How far each result of an engine that finds places in f32 may be off by that: four roundings move a place by that many
+    /// U of the axis' length, and a weight by at most twice as much.
+    pub(crate) fn error_of_places(&self, input: &ArrayD<f64>) -> f64 {
+        if let Interpolation::Nearest(_) = self.interpolation {
+            return 0.0;
+        }
+        let old = input.shape()[self.axis];
+        let taps = (0..self.size).map(|place| self.taps(place, old).len()).max().unwrap_or(0);
+        2.0 * taps as f64 * 4.0 * U * (old as f64 + 1.0) * largest(input)
     }
 }
 

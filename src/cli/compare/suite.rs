@@ -37,7 +37,7 @@ pub fn run(
         Device::Cpu => None,
         Device::Gpu(gpu) => Some(gpu),
     };
-    let tolerance = tolerance.unwrap_or_else(|| suite::usual_tolerance(gpu.is_some()));
+    let tolerance = tolerance.unwrap_or(Tolerance::RoundingBound);
     let folders = cases::below(folder)?;
     let mut cases = Vec::with_capacity(folders.len());
     for (index, case) in folders.iter().enumerate() {
@@ -52,7 +52,10 @@ pub fn run(
     Ok(Report {
         suite: folder.display().to_string(),
         device: device.report(),
-        tolerance: tolerance.to_string(),
+        tolerance: match tolerance {
+            Tolerance::RoundingBound => suite::OF_STORED.to_string(),
+            Tolerance::AllClose { .. } => tolerance.to_string(),
+        },
         totals: Totals::of(&cases),
         cases,
     })
