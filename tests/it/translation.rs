@@ -76,7 +76,8 @@ fn in_f64(graph: &Graph, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Ten
 /// The first output of another name, kind, shape or content.
 fn first_unlike(wanted: &[(String, Tensor<f64>)], found: &[(String, Tensor<f64>)], tolerance: f64) -> Option<String> {
     assert_eq!(wanted.len(), found.len());
-    let differs = |((name, wanted), (same, found)): &(&(String, Tensor<f64>), &(String, Tensor<f64>))| {
+    type Output = (String, Tensor<f64>);
+    let differs = |((name, wanted), (same, found)): &(&Output, &Output)| {
         let agree = match (wanted, found) {
             (Tensor::Real(wanted), Tensor::Real(found)) => {
                 let finite = wanted.iter().filter(|x| x.is_finite());

@@ -100,7 +100,7 @@ impl Generator {
     /// What may stand behind a convolution or the like, in any order, whatever passes expect.
     fn epilogue(&mut self, x: Id, shape: &[usize]) -> Option<Proposal> {
         let image = shape.len() > 2;
-        Some(match self.random.below(18) {
+        Some(match self.random.below(20) {
             0..3 => self.batch_normalization(x),
             3..7 => self.with_constant(x, shape),
             7..9 => {
@@ -120,6 +120,8 @@ impl Generator {
             12 if image => self.image_only(x, shape),
             13 => return self.moved(x, shape),
             14 => return self.combination(x, shape),
+            // One more of them, as in networks.
+            15..17 if image => self.same_conv(x, shape),
             _ => self.activation(x, shape),
         })
     }
