@@ -75,6 +75,9 @@ impl Generator {
             });
         }
         let made_by = self.network.layers.last().filter(|layer| layer.id == x).map(|layer| layer.op_type);
+        if made_by.is_some_and(|op_type| POSITIVE.contains(&op_type)) && self.random.once_in(8) {
+            return self.function(x);
+        }
         let fusible = |op_type| FUSIBLE.contains(&op_type) || ACTIVATIONS.contains(&op_type);
         if made_by.is_some_and(fusible) && (self.is_chain || self.random.once_in(2)) {
             return self.epilogue(x, &shape);
