@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterKind, Choice, Gpu, Options};
-use clap::ValueEnum;
+use crate::graph::Graph;
+use crate::plan::{self, Plan};
 use serde::Serialize;
 use std::fmt;
 
 /// The numbers that the device computes with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats
@@ -70,6 +71,14 @@ impl Device {
         Gpu::open_async(choice, options).await.map(Device::from)
     }
 
+    /// How it would run an optimised graph; none on the CPU executor.
+    ///
+    /// # Errors
+    /// Those of [`plan::plan`].
+    pub fn plan(&self, graph: &Graph) -> Result<Option<Plan>> {
+        self.gpu().map(|gpu| plan::plan(graph, &gpu.limits())).transpose()
+    }
+
     /// The adapter, where it is one.
     pub fn gpu(&self) -> Option<&Gpu> {
         match self {
@@ -118,14 +127,17 @@ impl Device {
         }
     }
 
-    /// All that is known of it, for a reproducer: adapter, driver, limits, and what this is built from.
-    pub fn description(&self) -> Result<serde_json::Value> {
+    /// All that is known of it, for a reproducer: adapter, driver, limits, and the build that it ran.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be said in JSON.
+    pub fn description(&self, build: &str) -> Result<serde_json::Value> {
         let device = match self {
             Device::Cpu => serde_json::to_value(self.report()),
             Device::Gpu(gpu) => serde_json::to_value(gpu.report()),
         };
         let device = device.map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(serde_json::json!({ "device": device, "reluctor": env!("RELUCTOR_VERSION") }))
+        Ok(serde_json::json!({ "device": device, "reluctor": build }))
     }
 }
 

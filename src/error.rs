@@ -1,4 +1,4 @@
-//! The one error type. Each variant names the culprit (file, node or tensor) and maps to one exit code.
+//! The one error type. Each variant names the culprit: file, node or tensor.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The command line or an option contradicts itself or the model. Exit code 2.
+    /// The command line or an option contradicts itself or the model.
     #[error("{0}")]
     Usage(String),
 
-    /// The model is well formed, but some of its nodes are beyond this engine. All of them are listed. Exit code 3.
+    /// The model is well formed, but some of its nodes are beyond this engine. All of them are listed.
     #[error("{file}: {} unsupported node(s): {}", .nodes.len(), join(.nodes))]
     Unsupported {
         /// The model's file or name.
@@ -23,7 +23,7 @@ pub enum Error {
         nodes: Vec<UnsupportedNode>,
     },
 
-    /// The bytes are not a valid model, tensor or image, or break a rule of their format. Exit code 4.
+    /// The bytes are not a valid model, tensor or image, or break a rule of their format.
     #[error("{culprit}: {reason}")]
     Invalid {
         /// The file, node or tensor that is at fault.
@@ -32,7 +32,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A file could not be read or written. Exit code 4.
+    /// A file could not be read or written.
     #[error("{}: {source}", escape(&.path.display().to_string()))]
     Io {
         /// The file.
@@ -41,11 +41,11 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// No adapter, a lost device, out of device memory, a rejected shader or a time-out. Exit code 5.
+    /// No adapter, a lost device, out of device memory, a rejected shader or a time-out.
     #[error("device: {0}")]
     Device(String),
 
-    /// A tensor does not fit a limit of the device and cannot be split. Exit code 5.
+    /// A tensor does not fit a limit of the device and cannot be split.
     #[error("tensor '{tensor}' needs {needed} {unit}, but the device's {limit_name} is {limit}")]
     DeviceLimit {
         /// The tensor (or the step's output) that is too large.
@@ -60,11 +60,11 @@ pub enum Error {
         unit: &'static str,
     },
 
-    /// What the device computes is not what the network says, where only a right result is worth having. Exit code 1.
+    /// What the device computes is not what the network says, where only a right result is worth having.
     #[error("{0} computes another function: nothing is timed")]
     Mismatch(String),
 
-    /// A budget set on the command line would be exceeded. Exit code 6.
+    /// A budget set on the command line would be exceeded.
     #[error("{what} needs {needed} {unit}, but the budget is {budget}")]
     Budget {
         /// What exceeds the budget.
@@ -77,7 +77,7 @@ pub enum Error {
         unit: &'static str,
     },
 
-    /// A bug in this engine. Exit code 70.
+    /// A bug in this engine.
     #[error("internal error: {0} (this is a bug in reluctor)")]
     Internal(String),
 }
@@ -112,35 +112,6 @@ impl Error {
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { path: path.into(), source }
     }
-
-    /// The process exit code: 1 mismatch, 2 usage, 3 unsupported, 4 invalid input, 5 device, 6 budget, 70 internal.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Error::Mismatch(_) => 1,
-            Error::Usage(_) => 2,
-            Error::Unsupported { .. } => 3,
-            Error::Invalid { .. } | Error::Io { .. } => 4,
-            Error::Device(_) | Error::DeviceLimit { .. } => 5,
-            Error::Budget { .. } => 6,
-            Error::Internal(_) => 70,
-        }
-    }
-
-    /// What the user can do about it, in one line.
-    pub fn hint(&self) -> String {
-        match self {
-            Error::Usage(_) => "see `reluctor help`",
-            Error::Unsupported { .. } => "`reluctor inspect MODEL` lists every node and what is supported",
-            Error::Invalid { .. } => "check the file with the tool that wrote it, or with `onnx.checker`",
-            Error::Io { .. } => "check the path and its permissions",
-            Error::Device(_) => "`reluctor devices` lists the adapters; `--device cpu` needs none",
-            Error::DeviceLimit { .. } => "a smaller batch or image, or `--device cpu`, avoids this limit",
-            Error::Mismatch(_) => "`reluctor compare` says which part of the layer it is",
-            Error::Budget { .. } => "raise the budget, or use a smaller batch or image",
-            Error::Internal(_) => "please report it with the command and the model",
-        }
-        .to_string()
-    }
 }
 
 /// Names come from strangers: control characters (ANSI escapes among them) are shown escaped, never sent to a terminal.
@@ -171,14 +142,5 @@ mod tests {
     #[test]
     fn control_characters_in_names_are_escaped() {
         assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}é"), "a\\u{1b}[31mb\\nc\\u{202e}é");
-    }
-
-    #[test]
-    fn exit_codes_are_the_documented_ones() {
-        assert_eq!(Error::Usage(String::new()).exit_code(), 2);
-        assert_eq!(Error::Unsupported { file: String::new(), nodes: vec![] }.exit_code(), 3);
-        assert_eq!(Error::invalid("x", "y").exit_code(), 4);
-        assert_eq!(Error::Device(String::new()).exit_code(), 5);
-        assert_eq!(Error::Internal(String::new()).exit_code(), 70);
     }
 }

@@ -281,7 +281,7 @@ impl Session {
                 Part::Content(tensor) => _ = bindings.constants.insert(name.clone(), tensor.clone()),
             }
         }
-        Network::bind(model, &bindings, &options.fusion, &mut |graph| network::plan_for(device, graph))?.load(device)
+        Network::bind(model, &bindings, &options.fusion, &mut |graph| device.plan(graph))?.load(device)
     }
 
     fn key(&self, given: &[(&str, &Tensor)]) -> Result<Key> {

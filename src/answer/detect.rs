@@ -32,7 +32,7 @@ impl Default for Settings {
 }
 
 /// What a detector's outputs hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Told by the outputs' names and shapes
     Auto,
@@ -53,7 +53,7 @@ pub enum Style {
 }
 
 /// What four numbers of a box say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Corners {
     /// Left, top, right, bottom
     Xyxy,

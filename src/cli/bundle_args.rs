@@ -1,11 +1,12 @@
 //! `--bundle`: a reproducer of one step of a network.
 
+use super::VERSION;
 use super::bind::Bound;
 use super::device_args::Device;
-use super::engine::Engine;
 use crate::bundle::{self, Bundle};
 use crate::compare::fused_into;
 use crate::cpu;
+use crate::engine::Engine;
 use crate::error::{Error, Result, escape};
 use crate::onnx::{Bindings, Model};
 use crate::tensor::{Named, Tensor, TensorType};
@@ -58,7 +59,7 @@ impl BundleArgs {
             inputs,
             elements: part.elements,
             shaders: shaders(node, bound),
-            adapter: device.description()?,
+            adapter: device.description(VERSION)?,
             options: options.to_string(),
         };
         bundle::write(folder, &bundle)?;

@@ -8,7 +8,6 @@ use super::bind::{Bound, bind};
 use super::bundle_args::{BundleArgs, Suspect};
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
-use super::engine::Engine;
 use super::exit::{Code, verdict};
 use super::export_args::ExportArgs;
 use super::fault_args::FaultArgs;
@@ -24,6 +23,7 @@ use crate::compare::{
     locate,
 };
 use crate::default_model;
+use crate::engine::Engine;
 use crate::error::{Error, Result, escape};
 use crate::graph::{Graph, Node, Reading};
 use crate::onnx::Model;
@@ -115,10 +115,10 @@ pub fn run(args: &CompareArgs, console: &Console) -> Result<Code> {
     let request = Request { batch: args.model.batch(), usual: None };
     let (policy, fusion) = (args.inputs.policy(), args.fusion.fusion()?);
     let mut bound =
-        bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| device.plan(graph, &args.faults))?;
+        bind(&model, &bindings, feed, request, policy, &fusion, &mut |graph| args.faults.plan_on(&device, graph))?;
     if args.faults.is_wrong_fusion() {
         let (graph, _) = args.faults.fused(bound.network.unfused.clone(), &fusion, usize::MAX)?;
-        bound.network.plan = device.plan(&graph, &args.faults)?;
+        bound.network.plan = args.faults.plan_on(&device, &graph)?;
         bound.network.graph = Arc::new(graph);
     }
     console.readings(&bound.network.unfused.readings);

@@ -1,5 +1,6 @@
 //! `--device`, `--checked`, `--precision`, `--kernel`, `--timeout`, `--max-gpu-memory`: what a network runs on, and how.
 
+use super::choices;
 use super::console::{Console, warn};
 use super::model_args::memory;
 pub use crate::device::{Device, DeviceReport, Precision};
@@ -25,14 +26,14 @@ pub struct DeviceArgs {
     #[arg(long, help_heading = "Device")]
     checked: bool,
     /// The numbers that the device computes with
-    #[arg(long, value_enum, default_value_t, help_heading = "Device")]
+    #[arg(long, value_parser = choices::precision(), default_value = "f32", help_heading = "Device")]
     precision: Precision,
     #[command(flatten)]
     kernel: KernelArgs,
     #[command(flatten)]
     budget: DeviceBudgetArgs,
     /// Run as on an adapter that lacks these
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURE", help_heading = "Device")]
+    #[arg(long, value_parser = choices::feature(), value_delimiter = ',', value_name = "FEATURE", help_heading = "Device")]
     without: Vec<Feature>,
 }
 

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-/// What a process ends with; [`Error::exit_code`] has those of errors.
+/// What a process ends with; [`code`] has those of errors.
 pub type Code = u8;
 
 /// Of a command that did what it was asked for.
@@ -36,6 +36,34 @@ const MOST_CHARACTERS: usize = 4_000;
 /// What the last panic of any thread said.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
+/// The exit code of an error: 1 mismatch, 2 usage, 3 unsupported, 4 invalid input, 5 device, 6 budget, 70 internal.
+pub fn code(error: &Error) -> Code {
+    match error {
+        Error::Mismatch(_) => 1,
+        Error::Usage(_) => 2,
+        Error::Unsupported { .. } => 3,
+        Error::Invalid { .. } | Error::Io { .. } => 4,
+        Error::Device(_) | Error::DeviceLimit { .. } => 5,
+        Error::Budget { .. } => 6,
+        Error::Internal(_) => 70,
+    }
+}
+
+/// What the user can do about it, in one line.
+fn hint(error: &Error) -> &'static str {
+    match error {
+        Error::Usage(_) => "see `reluctor help`",
+        Error::Unsupported { .. } => "`reluctor inspect MODEL` lists every node and what is supported",
+        Error::Invalid { .. } => "check the file with the tool that wrote it, or with `onnx.checker`",
+        Error::Io { .. } => "check the path and its permissions",
+        Error::Device(_) => "`reluctor devices` lists the adapters; `--device cpu` needs none",
+        Error::DeviceLimit { .. } => "a smaller batch or image, or `--device cpu`, avoids this limit",
+        Error::Mismatch(_) => "`reluctor compare` says which part of the layer it is",
+        Error::Budget { .. } => "raise the budget, or use a smaller batch or image",
+        Error::Internal(_) => "please report it with the command and the model",
+    }
+}
+
 /// Runs a command and reports what went wrong in it.
 pub fn code_of(command: impl FnOnce() -> Result<Code>) -> Code {
     record_panics();
@@ -53,8 +81,8 @@ fn code_for(outcome: std::thread::Result<Result<Code>>) -> Code {
 
 fn report(error: &Error) -> Code {
     warn(format_args!("error: {}", line(&error.to_string())));
-    warn(format_args!("hint: {}", error.hint()));
-    error.exit_code()
+    warn(format_args!("hint: {}", hint(error)));
+    code(error)
 }
 
 /// One line of it, however it was put together: what strangers chose may hold anything and be as long as their file.
@@ -96,6 +124,15 @@ mod tests {
         assert_eq!(code_for(Ok(Err(Error::Usage(String::new())))), 2);
         assert_eq!(code_for(Ok(Err(Error::io("standard output", ErrorKind::BrokenPipe.into())))), 0);
         assert_eq!(code_for(Err(Box::new("a panic"))), 70);
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        assert_eq!(code(&Error::Usage(String::new())), 2);
+        assert_eq!(code(&Error::Unsupported { file: String::new(), nodes: vec![] }), 3);
+        assert_eq!(code(&Error::invalid("x", "y")), 4);
+        assert_eq!(code(&Error::Device(String::new())), 5);
+        assert_eq!(code(&Error::Internal(String::new())), 70);
     }
 
     #[test]

@@ -66,6 +66,14 @@ impl FaultArgs {
         plan_with_faults(graph, limits, &self.inject_fault)
     }
 
+    /// How a device would run an optimised graph, with the faults; none on the CPU executor.
+    ///
+    /// # Errors
+    /// Those of [`FaultArgs::plan`].
+    pub fn plan_on(&self, device: &Device, graph: &Graph) -> Result<Option<Plan>> {
+        device.gpu().map(|gpu| self.plan(graph, &gpu.limits())).transpose()
+    }
+
     /// The plan of a part of a network: a fault that has no place in it is left out.
     ///
     /// # Errors

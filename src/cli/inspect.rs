@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::device_args::DeviceBudgetArgs;
-use super::exit::{Code, FINE};
+use super::exit::{Code, FINE, code};
 use super::model_args::ModelArgs;
 use super::quantity::{bytes, count};
 use crate::error::{Error, Result, UnsupportedNode, escape};
@@ -35,7 +35,7 @@ pub fn run(args: &InspectArgs, console: &Console) -> Result<Code> {
         console.print(support.text())?;
     }
     let unsupported = Error::Unsupported { file: String::new(), nodes: Vec::new() };
-    Ok(if support.is_complete() { FINE } else { unsupported.exit_code() })
+    Ok(if support.is_complete() { FINE } else { code(&unsupported) })
 }
 
 /// How much of the model this engine runs.

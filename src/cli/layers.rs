@@ -1,9 +1,8 @@
 //! Runs a network on a device as `run` does, layer by layer, and judges each by the reference.
 
 use super::device_args::Device;
-use super::engine::Engine;
-use super::fault_args::FaultArgs;
 use crate::compare::{Comparison, Guilty, Layer, Mode, Tolerance, Verdict};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tensor::{Named, Tensor, borrowed};
@@ -55,7 +54,7 @@ pub fn all(engine: &Engine<'_>, graph: &Graph, inputs: &[(&str, &Tensor)], toler
 
 /// The first layer that computes another function, where there is one.
 pub fn first_wrong(device: &Device, graph: &Graph, inputs: &Named) -> Result<Option<String>> {
-    let engine = Engine::load(device, graph, &FaultArgs::default())?;
+    let engine = Engine::with_plan(device, graph, device.plan(graph)?.as_ref())?;
     let layers = all(&engine, graph, &borrowed(inputs), Tolerance::RoundingBound)?;
     Ok(layers.into_iter().find(|layer| layer.difference.verdict == Verdict::Mismatch).map(|layer| layer.name))
 }

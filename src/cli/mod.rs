@@ -7,13 +7,13 @@ mod batches;
 mod bench;
 mod bind;
 mod bundle_args;
+mod choices;
 mod compare;
 mod completions;
 mod console;
 mod device_args;
 mod devices;
 mod drawn;
-mod engine;
 mod exit;
 mod export_args;
 mod fault_args;
@@ -50,9 +50,12 @@ use exit::Code;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// The version, and what it is built from.
+pub(crate) const VERSION: &str = env!("RELUCTOR_VERSION");
+
 /// A convolution engine for any GPU: fuses convolution with its activation and pooling, and proves its numbers.
 #[derive(Parser)]
-#[command(name = "reluctor", version = env!("RELUCTOR_VERSION"), propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "reluctor", version = VERSION, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     console: ConsoleArgs,

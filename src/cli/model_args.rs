@@ -1,11 +1,12 @@
 //! `MODEL`, `--shape`, `--dim`, `--batch`, `--align-corners`: a network and what it leaves open.
 
+use super::choices;
 use crate::budget::Budget;
 use crate::default_model;
 use crate::error::Result;
 use crate::onnx::{AlignCorners, Bindings, Model};
 use crate::tensor::Shape;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -31,7 +32,7 @@ pub struct OpenArgs {
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Model")]
     batch: Option<usize>,
     /// What Resize's align_corners means where scale times size is no whole number
-    #[arg(long, value_enum, default_value_t, value_name = "LENGTH", help_heading = "Model")]
+    #[arg(long, value_parser = choices::align_corners(), default_value = "auto", value_name = "LENGTH", help_heading = "Model")]
     align_corners: AlignCorners,
     #[command(flatten)]
     budget: BudgetArgs,
@@ -75,9 +76,10 @@ impl ModelArgs {
 
     /// The flag that reads the model alike, for a command that is to be repeated.
     pub fn flag(&self) -> String {
-        let said =
-            self.open.align_corners.to_possible_value().filter(|_| self.open.align_corners != AlignCorners::Auto);
-        said.map(|value| format!("--align-corners {}", value.get_name())).unwrap_or_default()
+        match self.open.align_corners {
+            AlignCorners::Auto => String::new(),
+            said => format!("--align-corners {}", choices::name_of(said)),
+        }
     }
 
     /// `--batch`

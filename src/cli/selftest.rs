@@ -1,5 +1,6 @@
 //! `reluctor selftest`: is this device's arithmetic right?
 
+use super::VERSION;
 use super::console::Console;
 use super::device_args::{Device, DeviceArgs, DeviceReport};
 use super::exit::{Code, verdict};
@@ -114,7 +115,7 @@ impl SelftestArgs {
 
     /// Writes the reproducer where one is asked for. Where that fails, what was found is still worth reporting.
     fn report(&self, find: &Find, subject: &Subject<'_>, device: &Device, console: &Console) -> FindReport {
-        let write = |folder: &PathBuf| bundle::write(folder, &reproducer(find, subject, device.description()?)?);
+        let write = |folder: &PathBuf| bundle::write(folder, &reproducer(find, subject, device.description(VERSION)?)?);
         let folder = self.bundle.as_ref().map(|folder| folder.join(find.seed.to_string()));
         let written = folder.filter(|folder| {
             let written = write(folder);

@@ -1,6 +1,7 @@
 //! `--task`: what is made of the outputs for one item.
 
 use super::answers::{Ranked, Reading, Summary, describe, summary};
+use super::choices;
 use super::console::Console;
 use crate::answer::detect::{Background, Corners, Settings, Style, detect};
 use crate::answer::{Detection, Region, Regions, View, draw_boxes, draw_lines, draw_regions, restored};
@@ -20,10 +21,10 @@ pub struct TaskArgs {
     #[arg(long, value_name = "FILE", help_heading = "Task")]
     pub out: Option<PathBuf>,
     /// detect: what the outputs hold
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Task")]
+    #[arg(long, value_parser = choices::style(), default_value = "auto", help_heading = "Task")]
     boxes: Style,
     /// detect: what the four numbers of a box say, where --boxes is pairs or rows
-    #[arg(long, value_enum, help_heading = "Task")]
+    #[arg(long, value_parser = choices::corners(), help_heading = "Task")]
     box_format: Option<Corners>,
     /// detect: which column of scores is for nothing: auto, none, or its index
     #[arg(long, value_name = "INDEX", value_parser = background, default_value = "auto", help_heading = "Task")]

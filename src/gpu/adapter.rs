@@ -129,7 +129,7 @@ pub struct AdapterFeatures {
 }
 
 /// An optional ability that kernels or timing use, and can do without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
     /// Timestamps: without them no step is timed by itself
     Timestamps,

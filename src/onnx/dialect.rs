@@ -7,7 +7,7 @@ use crate::ops::resample::Length;
 /// last element. ONNX's text says `length_resized` and leaves open which one that is.
 ///
 /// Source: <https://github.com/onnx/onnx/issues/2462>.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum AlignCorners {
     /// As the tool that wrote the file means it: rounded where the file names PyTorch as its producer, else as ONNX
     #[default]

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::onnx::{Bindings, Model};
 use crate::passes::{self, Fusion};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use std::sync::Arc;
 
 /// A network of concrete shapes, ready to be loaded.
@@ -47,9 +47,4 @@ impl Network {
     pub fn load(&self, device: &Device) -> Result<Engine<'static>> {
         Engine::with_plan(device, Arc::clone(&self.graph), self.plan.as_ref())
     }
-}
-
-/// How a device would run a graph; none on the CPU executor.
-pub(super) fn plan_for(device: &Device, graph: &Graph) -> Result<Option<Plan>> {
-    device.gpu().map(|gpu| plan::plan(graph, &gpu.limits())).transpose()
 }

@@ -6,6 +6,7 @@ use crate::pictures::mirror;
 use crate::scratch::Scratch;
 use reluctor::answer::View;
 use reluctor::answer::detect::{Background, Corners, Settings, Style, detect};
+use reluctor::error::Error;
 use reluctor::image::{self, Picture, Placement};
 use reluctor::onnx::{AttributeValue, ModelBuilder};
 use reluctor::tensor::{Tensor, TensorType};
@@ -113,7 +114,7 @@ fn rows_that_are_already_suppressed_are_read_as_they_are() {
 #[test]
 fn outputs_of_no_detector_are_refused_with_their_shapes() {
     let error = detect(&[output("y", &[1, 1000], vec![0.0; 1000])], &view(), &default(), None).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("y 1x1000"), "{error}");
+    assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("y 1x1000"), "{error}");
     let wrong = Settings { style: Style::Yunet, ..default() };
     assert!(detect(&[output("y", &[1, 84, 7], vec![0.0; 84 * 7])], &view(), &wrong, None).is_err());
 }

@@ -224,7 +224,7 @@ fn a_device_lost_again_and_again_in_mid_run_is_an_answer_or_a_device_error() {
         for _ in 0..12 {
             match session.run(&[("x", &x)]) {
                 Ok(outputs) => assert_eq!(outputs, expected),
-                Err(error) => assert_eq!(error.exit_code(), 5, "{error}"),
+                Err(error) => assert!(matches!(error, Error::Device(_)), "{error}"),
             }
         }
         done.store(true, Ordering::Relaxed);

@@ -10,7 +10,6 @@ use crate::cli::batches::{Request, USUAL_BATCH};
 use crate::cli::bind::{Bound, bind};
 use crate::cli::console::Console;
 use crate::cli::device_args::Device;
-use crate::cli::engine::Engine;
 use crate::cli::feed::Feed;
 use crate::cli::input_args::{Album, album};
 use crate::cli::measure_args::MeasureArgs;
@@ -19,6 +18,7 @@ use crate::cli::roofs;
 use crate::cli::task::{Answer, Reader};
 use crate::cli::timeline::{has_timestamps, no_timestamps};
 use crate::default_model;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::gpu::Trace;
@@ -75,7 +75,7 @@ impl Job {
     pub fn tune(&mut self, args: &RunArgs, device: Device, console: &Console) -> Result<Device> {
         let device = args.tune.apply(device, &[&self.bound.network.graph], &args.faults, console)?;
         if args.tune.is_wanted() {
-            self.bound.network.plan = device.plan(&self.bound.network.graph, &args.faults)?;
+            self.bound.network.plan = args.faults.plan_on(&device, &self.bound.network.graph)?;
         }
         Ok(device)
     }
@@ -108,7 +108,7 @@ impl Job {
                 }
             };
             let start = Instant::now();
-            let plan = device.insert(opened).plan(graph, &args.faults);
+            let plan = args.faults.plan_on(device.insert(opened), graph);
             timing.compile = since(start);
             plan
         };

@@ -1,8 +1,8 @@
 //! The device as what the measures run on.
 
 use crate::cli::device_args::Device;
-use crate::cli::engine::Engine;
 use crate::cli::fault_args::FaultArgs;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::plan::Limits;

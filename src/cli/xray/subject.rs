@@ -64,7 +64,7 @@ impl XrayArgs {
         let request = Request { batch, usual: Some(BATCH) };
         let fusion = self.fusion.fusion_or(Fusion::without(&["residual", "activation", "pool"]))?;
         bind(model, bindings, feed, request, self.inputs.policy(), &fusion, &mut |graph| {
-            device.plan(graph, &self.faults)
+            self.faults.plan_on(&device, graph)
         })
     }
 
