@@ -1,22 +1,19 @@
-//! The fuzzer: a minute of random networks, and a fuzzer's own test, that it finds what is wrong and says it in few nodes.
+//! The fuzzer: random networks, and a fuzzer's own test, that it finds what is wrong and says it in few nodes.
 
 use crate::device::gpu;
 use reluctor::graph::Graph;
 use reluctor::plan::fault::{Fault, plan_with_faults};
 use reluctor::plan::{Limits, plan};
 use reluctor::selftest::{Find, Planner, Subject, Tally, Witness, seeds, try_seed};
-use std::time::{Duration, Instant};
 
-const MINUTE: Duration = Duration::from_secs(60);
-/// Networks at most, so that a fast machine tries no others than those that were tried before.
-const NETWORKS: usize = 3000;
+/// Networks that are tried, on a slow machine as on a fast one: about half a minute of two cores.
+const NETWORKS: usize = 600;
 
 #[test]
-fn a_minute_of_random_networks_agrees_with_the_reference() {
+fn random_networks_agree_with_the_reference() {
     let subject = Subject::new(Some(gpu()));
-    let start = Instant::now();
     let mut tally = Tally::new();
-    for seed in seeds(20_261_122).take(NETWORKS).take_while(|_| start.elapsed() < MINUTE) {
+    for seed in seeds(20_261_122).take(NETWORKS) {
         if let Some(find) = try_seed(seed, &subject, &mut tally) {
             panic!("network {seed}: {}\n{}", find.failure, find.network);
         }
@@ -24,8 +21,8 @@ fn a_minute_of_random_networks_agrees_with_the_reference() {
     let Tally { graphs, passed, nodes, operators, variants, known_variants, refused, .. } = tally;
     println!("selftest: {passed} of {graphs} networks, {nodes} nodes, {} operators", operators.len());
     println!("selftest: {} of {known_variants} kernel variants; refused: {refused:?}", variants.len());
-    // A machine may be slow, but a fuzzer that refuses everything is none.
-    assert!(passed > 10 && passed * 10 >= graphs * 9, "{passed} of {graphs} networks ran; refused: {refused:?}");
+    // A fuzzer that refuses everything is none.
+    assert!(graphs == NETWORKS && passed * 10 >= graphs * 9, "{passed} of {graphs} networks ran; refused: {refused:?}");
 }
 
 /// What is replaced in every shader that has it, by what, and which operators may be at fault then.
@@ -72,7 +69,9 @@ fn wrong_kernels_are_found_and_shrunk_to_two_nodes_at_most() {
         let found = found(find, replace);
         let network = &found.network;
         assert!(found.failure.wrong, "{find}: {}", found.failure);
-        assert!(matches!(found.failure.witness, Witness::DeviceUnfused | Witness::DeviceFused), "{}", found.failure);
+        // Image by image too: a kernel may be chosen for one image that is not for more.
+        let on_device = [Witness::DeviceUnfused, Witness::DeviceFused, Witness::BatchSplit];
+        assert!(on_device.contains(&found.failure.witness), "{}", found.failure);
         assert!(network.layers.len() <= 2, "{find}: {network}");
         let last = network.layers.last().unwrap().op_type;
         assert!(operators.contains(&last), "{find}: {network}");
