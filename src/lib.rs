@@ -8,16 +8,9 @@
 //! ```
 
 pub mod analysis;
-pub mod answer;
-pub mod bench;
 pub mod bound;
 pub mod budget;
-pub mod bundle;
-pub mod cases;
-pub mod cli;
-pub mod compare;
 pub mod cpu;
-pub mod default_model;
 pub mod device;
 pub mod element;
 pub mod engine;
@@ -25,7 +18,6 @@ pub mod error;
 pub mod files;
 pub mod gpu;
 pub mod graph;
-pub mod image;
 pub mod items;
 pub mod kernels;
 pub mod linalg;
@@ -34,15 +26,9 @@ pub mod ops;
 pub mod passes;
 pub mod plan;
 pub mod random;
-pub mod report;
-pub mod selftest;
 pub mod session;
 pub mod simd;
-pub mod special_values;
-pub mod suite;
 pub mod tensor;
-pub mod tune;
-pub mod xray;
 
 pub use onnx::Model;
 pub use session::{Options, Session};

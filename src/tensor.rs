@@ -1,9 +1,10 @@
 //! Values that flow through a graph: dense row-major arrays of reals, integers or booleans.
 
 use crate::error::{Error, Result};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// Sizes from the outermost to the innermost dimension, as in ONNX: an image batch is `[n, c, h, w]`.
 pub type Shape = Vec<usize>;
@@ -195,6 +196,36 @@ impl<T: Real> Tensor<T> {
     /// The same elements, row-major, under another shape of as many elements.
     pub fn reshape(self, shape: &[usize]) -> Result<Self> {
         Ok(each_kind!(self, a => array(shape, row_major(a))?))
+    }
+}
+
+impl<T: Clone> Tensor<T> {
+    /// The items of a batch, the first axis, from `items.start` to `items.end`.
+    ///
+    /// # Panics
+    /// If the tensor has no axes or fewer items.
+    pub fn slice_items(&self, items: Range<usize>) -> Self {
+        each_kind!(self, a => a.slice_axis(Axis(0), Slice::from(items)).to_owned())
+    }
+
+    /// The given items of a batch, the first axis, in the given order.
+    ///
+    /// # Panics
+    /// If the tensor has no axes or an item is not there.
+    pub fn select_items(&self, items: &[usize]) -> Self {
+        each_kind!(self, a => a.select(Axis(0), items))
+    }
+
+    /// The same elements in the opposite order along each of `axes`.
+    ///
+    /// # Panics
+    /// If an axis is not there.
+    pub fn reversed(&self, axes: Range<usize>) -> Self {
+        each_kind!(self, a => {
+            let mut view = a.view();
+            axes.for_each(|axis| view.invert_axis(Axis(axis)));
+            view.as_standard_layout().into_owned()
+        })
     }
 }
 

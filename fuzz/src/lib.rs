@@ -6,13 +6,14 @@ mod skeleton;
 
 pub use skeleton::network;
 
-use reluctor::bench::ConvSpec;
 use reluctor::budget::Budget;
 use reluctor::graph::Graph;
 use reluctor::onnx::{Bindings, Model};
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::{Limits, plan};
-use reluctor::{cpu, files, image};
+use reluctor::{cpu, files};
+use reluctor_lab::bench::ConvSpec;
+use reluctor_vision::image;
 use std::str::FromStr;
 
 /// What any of them may ask for: little, so that each run is short.

@@ -13,8 +13,8 @@ mod safetensors;
 mod source;
 mod stored;
 
-pub(crate) use replace::replace;
-pub(crate) use source::Source;
+pub use replace::replace;
+pub use source::Source;
 
 use crate::element::Element;
 use crate::error::{Error, Result};
@@ -30,8 +30,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     read_up_to(path.as_ref(), u64::MAX)
 }
 
-/// The same, but `Invalid` where the file is longer than `most` bytes, which is known before any is read.
-pub(crate) fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>> {
+/// Reads all bytes of a regular file of at most `most` bytes.
+///
+/// # Errors
+/// `Io` where it cannot be read, `Invalid` where it is not a regular file or longer, which is known before any is read.
+pub fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>> {
     let source = Source::file(path);
     let (file, length) = source.open()?;
     if length > most {

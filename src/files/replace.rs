@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 ///
 /// A symbolic link is followed. What exists but is no regular file (a device, a directory) is refused: a rename would
 /// put a file in its place.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+///
+/// # Errors
+/// `Invalid` if `path` is no regular file; `Io` if it cannot be written.
+pub fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     if fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Error::invalid(path.display(), "not a regular file, so it is not written over"));

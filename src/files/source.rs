@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// A file, or one member of an archive.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub struct Source<'a> {
     /// The file.
     pub path: &'a Path,
     /// The member's name, where the file is an archive.

@@ -153,7 +153,7 @@ fn pow_error_bound(a: f64, b: f64, [error_a, error_b]: [f64; 2]) -> f64 {
 
 impl Binary {
     /// The function alone.
-    pub(crate) fn plain(function: BinaryFunction) -> Self {
+    pub fn plain(function: BinaryFunction) -> Self {
         Binary { function, activation: Activation::Identity }
     }
 

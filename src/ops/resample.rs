@@ -247,7 +247,7 @@ impl Resample {
 
     /// How far each result of an engine that finds places in f32 may be off by that: four roundings move a place by that many
     /// U of the axis' length, and a weight by at most twice as much.
-    pub(crate) fn error_of_places(&self, input: &ArrayD<f64>) -> f64 {
+    pub fn error_of_places(&self, input: &ArrayD<f64>) -> f64 {
         if let Interpolation::Nearest(_) = self.interpolation {
             return 0.0;
         }

@@ -1,12 +1,8 @@
 //! No false alarm: what a right device computes is within the rounding bound, for every kernel variant, over numbers of all
 //! magnitudes.
 
-use crate::build::Case;
-use crate::device::gpu;
 use crate::parity;
-use crate::random::{Numbers, Random};
 use ndarray::IxDyn;
-use reluctor::compare::{Comparison, Mode, Tolerance};
 use reluctor::element::Element;
 use reluctor::graph::{Graph, Node, ValueId};
 use reluctor::kernels::variants;
@@ -15,6 +11,10 @@ use reluctor::ops::window::Window;
 use reluctor::ops::{BinaryFunction, Conv, Op, UnaryFunction};
 use reluctor::plan::{Limits, plan};
 use reluctor::tensor::{Kind, Tensor, TensorType};
+use reluctor_lab::compare::{Comparison, Mode, Tolerance};
+use reluctor_testing::build::Case;
+use reluctor_testing::device::gpu;
+use reluctor_testing::random::{Numbers, Random};
 use std::collections::BTreeMap;
 
 /// What tensors hold.

@@ -1,11 +1,11 @@
 //! The CPU executor's convolutions against seven plain loops.
 
 use crate::definition::{self, Attributes, Image};
-use crate::random::{Numbers, Random};
-use crate::shapes::{ConvShape, conv_shapes, window};
 use reluctor::ops::window::{AutoPad, Pads, Window, resolve_padding};
 use reluctor::ops::{ConvTranspose, Epilogue, Op};
 use reluctor::tensor::Tensor;
+use reluctor_testing::random::{Numbers, Random};
+use reluctor_testing::shapes::{ConvShape, conv_shapes, window};
 
 /// Inputs for one convolution: image, filters, bias.
 struct Given {

@@ -1,15 +1,15 @@
 //! Each pass: fewer nodes, the same numbers.
 
-use crate::bounds::certified;
-use crate::build::{Build, Case};
-use crate::check::{Agreement, check, planned, violations};
-use crate::device::{gpu, run};
-use crate::shapes::window;
 use reluctor::cpu;
 use reluctor::graph::ValueId;
 use reluctor::ops::*;
 use reluctor::passes::{Fusion, PASSES, optimize};
 use reluctor::tensor::Tensor;
+use reluctor_testing::bounds::certified;
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::{Agreement, check, planned, violations};
+use reluctor_testing::device::{gpu, run};
+use reluctor_testing::shapes::window;
 
 pub const NONE: Activation = Activation::Identity;
 

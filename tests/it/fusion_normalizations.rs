@@ -1,7 +1,5 @@
 //! Normalizations over rows: as operators of ONNX, and by parts as exporters write them.
 
-use crate::build::{Build, Case};
-use crate::check::check;
 use crate::fusion::{activate, assert_same_in_f64, binary, fused};
 use reluctor::Model;
 use reluctor::graph::{Graph, ValueId};
@@ -9,6 +7,8 @@ use reluctor::onnx::{AttributeValue, Bindings, ModelBuilder};
 use reluctor::ops::*;
 use reluctor::passes::Fusion;
 use reluctor::tensor::{Tensor, TensorType};
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::check;
 use std::ops::Range;
 
 use BinaryFunction::{Add, Div, Mul, Sub};
@@ -212,7 +212,8 @@ fn operators_of_onnx_are_one_step_each_under_their_own_names() {
         ("groups, scaled by channels behind", operator("GroupNormalization", 18, 2, &groups(2), true)),
     ] {
         let mut build = Build::new(44);
-        let inputs = vec![("x".to_string(), build.random.tensor(crate::random::Numbers::Reals, &[2, 6, 4, 5]))];
+        let inputs =
+            vec![("x".to_string(), build.random.tensor(reluctor_testing::random::Numbers::Reals, &[2, 6, 4, 5]))];
         let case = Case { graph, inputs };
         assert_becomes_one(what, &case);
         let fused = fused(&case, &Fusion::all());

@@ -1,15 +1,15 @@
 //! What exporters write as several nodes, and the passes that make one of them. Constants such as 1 / 6 are rounded in files,
 //! and so the f64 results may differ by as much.
 
-use crate::build::{Build, Case};
-use crate::check::check;
 use crate::fusion::{activate, batch_norm, biasless_conv, binary, fused};
-use crate::shapes::window;
 use reluctor::cpu;
 use reluctor::graph::ValueId;
 use reluctor::ops::*;
 use reluctor::passes::Fusion;
 use reluctor::tensor::Tensor;
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::check;
+use reluctor_testing::shapes::window;
 
 use BinaryFunction::{Add, Div, Mul};
 

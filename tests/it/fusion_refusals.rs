@@ -1,10 +1,10 @@
 //! What must not be fused, and says why.
 
-use crate::build::{Build, Case};
-use crate::check::check;
 use crate::fusion::*;
 use reluctor::ops::{Activation, BinaryFunction};
 use reluctor::passes::Fusion;
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::check;
 
 /// As many nodes are left, the numbers stay the same, and some node gives this reason.
 fn assert_refused(case: &Case, nodes: usize, reason: &str) {

@@ -1,7 +1,5 @@
 //! Squares that are written as powers: LayerNormalization by parts is then the graph that the operator itself is read as.
 
-use crate::build::{Build, Case};
-use crate::check::check;
 use crate::fusion::{binary, fused};
 use crate::fusion_patterns::{assert_alike, with_number};
 use reluctor::Model;
@@ -10,6 +8,8 @@ use reluctor::onnx::{Bindings, ModelBuilder};
 use reluctor::ops::*;
 use reluctor::passes::{Fusion, optimize};
 use reluctor::tensor::{Tensor, TensorType};
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::check;
 
 use BinaryFunction::{Add, Div, Mul};
 

@@ -2,10 +2,10 @@
 //! the archive; `golden_unsupported.txt` lists what is refused, each with the reason: `RELUCTOR_UPDATE=1 cargo test golden`
 //! rewrites it.
 
-use crate::cases::{DataSet, On, Tally, Tolerance, check_list, computed, difference, outcome};
 use reluctor::files::read_tensors;
 use reluctor::onnx::Model;
 use reluctor::tensor::Tensor;
+use reluctor_testing::cases::{DataSet, On, Tally, Tolerance, check_list, computed, difference, outcome};
 use std::path::Path;
 use std::sync::OnceLock;
 

@@ -1,10 +1,10 @@
 //! Parts of concatenations, computed in place.
 
-use crate::build::Build;
-use crate::check::{check, planned};
-use crate::shapes::{ConvShape, window};
 use reluctor::graph::ValueId;
 use reluctor::ops::{Activate, Activation, Concat, Epilogue};
+use reluctor_testing::build::Build;
+use reluctor_testing::check::{check, planned};
+use reluctor_testing::shapes::{ConvShape, window};
 
 const IMAGE: [usize; 2] = [8, 8];
 

@@ -1,14 +1,15 @@
 //! The library as its users call it: a model, options, a session, on the CPU executor and on a device.
 
-use crate::device;
-use crate::random::{Numbers, Random};
 use reluctor::device::Device;
 use reluctor::element::Element;
 use reluctor::error::Error;
 use reluctor::gpu::{self, Choice, Feature, Gpu};
 use reluctor::onnx::{AttributeValue, Bindings, Declared, DeclaredDim, ModelBuilder};
 use reluctor::tensor::{Tensor, TensorType};
-use reluctor::{Model, Options, Session, cpu, default_model, plan};
+use reluctor::{Model, Options, Session, cpu, plan};
+use reluctor_testing::device;
+use reluctor_testing::random::{Numbers, Random};
+use reluctor_testing::tree::asset;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -191,7 +192,7 @@ fn what_holds_no_reals_is_a_constant_of_the_plan() {
 
 #[test]
 fn the_embedded_network_takes_batches_of_any_size() {
-    let session = default_model::model().unwrap().session(&Options::on(Choice::Cpu)).unwrap();
+    let session = Model::open(asset("fashion_mnist.onnx")).unwrap().session(&Options::on(Choice::Cpu)).unwrap();
     for batch in [1, 5] {
         let input = image(&[batch, 1, 28, 28]);
         assert_eq!(session.run(&[("image", &input)]).unwrap()[0].1.shape(), [batch, 10]);

@@ -1,15 +1,15 @@
 //! Sums longer than a driver's loops, tensors larger than a binding, grids wider than a dimension.
 
-use crate::build::{Build, Case};
-use crate::check::{check, check_under, planned};
-use crate::device::gpu;
 use crate::fusion::{fused, max_pool};
 use crate::parity::convolutions::{Direction, add};
-use crate::shapes::{ConvShape, window};
 use reluctor::error::Error;
 use reluctor::ops::*;
 use reluctor::passes::Fusion;
 use reluctor::plan::{Limits, Plan, plan};
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::{check, check_under, planned};
+use reluctor_testing::device::gpu;
+use reluctor_testing::shapes::{ConvShape, window};
 
 const NONE: Activation = Activation::Identity;
 

@@ -1,7 +1,6 @@
-//! Real networks with stored outputs. Their files are not part of this project: they are found in the folder that
-//! `RELUCTOR_MODELS` names, or beside the checkout, and skipped, with a count, where neither is there.
+//! Real networks with stored outputs. Their files are no part of this project: `RELUCTOR_MODELS` names their folder, and
+//! `cargo test -- --ignored real_networks` runs these tests.
 
-use crate::device::gpu;
 use reluctor::cpu;
 use reluctor::files::read_tensor;
 use reluctor::graph::Graph;
@@ -9,6 +8,8 @@ use reluctor::onnx::{Bindings, Model};
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::{Limits, plan};
 use reluctor::tensor::Tensor;
+use reluctor_testing::device::gpu;
+use reluctor_testing::tree::models;
 use std::path::{Path, PathBuf};
 
 const MODELS: [&str; 7] = [
@@ -21,19 +22,9 @@ const MODELS: [&str; 7] = [
     "waifu2x_upconv7_2x",
 ];
 
-pub fn folder() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    std::env::var_os("RELUCTOR_MODELS").map_or(beside, PathBuf::from)
-}
-
-/// The folders that are there; says how many are not.
-fn present(names: &[&str]) -> Vec<PathBuf> {
-    let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) =
-        names.iter().map(|name| folder().join(name)).partition(|path| path.join("model.onnx").exists());
-    if !missing.is_empty() {
-        println!("SKIPPED {} networks: not found in {}", missing.len(), folder().display());
-    }
-    there
+/// The networks' folders.
+fn networks() -> impl Iterator<Item = PathBuf> {
+    MODELS.iter().map(|name| models().join(name))
 }
 
 struct Case {
@@ -61,8 +52,9 @@ fn given(case: &Case) -> Vec<(&str, &Tensor)> {
 }
 
 #[test]
+#[ignore = "needs the networks of RELUCTOR_MODELS"]
 fn real_networks_take_little_more_memory_than_weights_and_what_lives_at_one_time() {
-    for path in present(&MODELS) {
+    for path in networks() {
         let graph = load(&path, &Fusion::all()).graph;
         for limits in [gpu().limits(), Limits::default()] {
             let plan = plan(&graph, &limits).unwrap();
@@ -100,8 +92,9 @@ fn winner(row: &[f32]) -> Option<usize> {
 }
 
 #[test]
+#[ignore = "needs the networks of RELUCTOR_MODELS"]
 fn real_networks_give_their_stored_outputs_on_the_cpu_fused_and_unfused() {
-    for folder in present(&MODELS) {
+    for folder in networks() {
         for fusion in [Fusion::all(), Fusion::none()] {
             let case = load(&folder, &fusion);
             let outputs = cpu::Session::<f32>::new(&case.graph).run(&given(&case)).unwrap();
@@ -111,8 +104,9 @@ fn real_networks_give_their_stored_outputs_on_the_cpu_fused_and_unfused() {
 }
 
 #[test]
+#[ignore = "needs the networks of RELUCTOR_MODELS"]
 fn real_networks_give_their_stored_outputs_on_the_device() {
-    for folder in present(&MODELS) {
+    for folder in networks() {
         let case = load(&folder, &Fusion::all());
         let session = gpu().load(&plan(&case.graph, &gpu().limits()).unwrap()).unwrap();
         let outputs = session.run(&given(&case)).unwrap();

@@ -1,17 +1,17 @@
 //! Tests of the comparison itself: a device that computes something slightly else must be told apart.
 
-use crate::build::{Build, Case};
-use crate::check::{Agreement, planned, violations};
-use crate::device::{assert_identical, gpu, run};
-use crate::shapes::window;
 use ndarray::Axis;
-use reluctor::compare::{Comparison, Mode, Tolerance, Verdict};
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::slice::Range;
 use reluctor::ops::window::Window;
 use reluctor::ops::*;
 use reluctor::plan::Computation;
 use reluctor::tensor::Tensor;
+use reluctor_lab::compare::{Comparison, Mode, Tolerance, Verdict};
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::{Agreement, planned, violations};
+use reluctor_testing::device::{assert_identical, gpu, run};
+use reluctor_testing::shapes::window;
 
 /// The elements that give away `mutant` when it runs in place of `case`.
 fn evidence(case: &Case, mutant: &Case) -> Vec<String> {

@@ -1,15 +1,15 @@
 //! NaN among the numbers that maxima and minima are taken of: it wins, on a device as in the reference.
 
-use crate::build::Build;
-use crate::check::planned;
-use crate::device::{gpu, run};
 use crate::parity::convolutions::{Direction, add};
-use crate::shapes::window;
 use reluctor::cpu;
 use reluctor::element::Element;
 use reluctor::ops::*;
 use reluctor::plan::{Limits, plan};
 use reluctor::tensor::Tensor;
+use reluctor_testing::build::Build;
+use reluctor_testing::check::planned;
+use reluctor_testing::device::{gpu, run};
+use reluctor_testing::shapes::window;
 
 #[test]
 fn a_maximum_or_minimum_of_a_nan_is_one() {

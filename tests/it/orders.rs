@@ -8,13 +8,13 @@ mod mutants;
 mod network;
 mod stages;
 
-use crate::device::gpu;
 use network::Network;
 use reluctor::cpu;
 use reluctor::graph::Graph;
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::plan;
 use reluctor::tensor::Tensor;
+use reluctor_testing::device::gpu;
 use stages::{CLASSES, HEADS, STAGES};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

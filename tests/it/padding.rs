@@ -1,10 +1,10 @@
 //! Padding as models state it, from the file to the result: `auto_pad`, `pads`, `output_padding` and `output_shape`.
 
 use crate::definition::{self, Attributes, Image, PoolAttributes};
-use crate::random::{Numbers, Random};
 use reluctor::cpu;
 use reluctor::onnx::{AttributeValue, Bindings, Model, ModelBuilder};
 use reluctor::tensor::{Tensor, TensorType};
+use reluctor_testing::random::{Numbers, Random};
 
 /// Kernel sizes, strides and dilations; the input is 7x13.
 const WINDOWS: [([usize; 2], [usize; 2], [usize; 2]); 6] = [

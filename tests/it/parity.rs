@@ -8,11 +8,11 @@ mod moves;
 pub mod rows;
 mod stems;
 
-use crate::build::Case;
-use crate::check::{Agreement, check_plan};
-use crate::device::{checked_gpu, gpu};
 use reluctor::kernels;
 use reluctor::plan::{Limits, plan};
+use reluctor_testing::build::Case;
+use reluctor_testing::check::{Agreement, check_plan};
+use reluctor_testing::device::{checked_gpu, gpu};
 use std::collections::BTreeSet;
 
 /// A case, and the limits it is planned under.

@@ -1,7 +1,5 @@
 //! A guilty step taken apart: which of its parts is named when one is wrong by itself, and when only the fused kernel is.
 
-use crate::build::{Build, Case};
-use reluctor::compare::{Comparison, Guilty, Layer, Location, Mode, Tolerance, Verdict, fused_into, locate};
 use reluctor::cpu;
 use reluctor::error::Result;
 use reluctor::graph::Graph;
@@ -11,6 +9,8 @@ use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunc
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::Computation;
 use reluctor::tensor::Tensor;
+use reluctor_lab::compare::{Comparison, Guilty, Layer, Location, Mode, Tolerance, Verdict, fused_into, locate};
+use reluctor_testing::build::{Build, Case};
 
 /// conv with bias, batch normalization, residual, relu, pool: one step once it is fused.
 fn network() -> Case {
@@ -56,7 +56,7 @@ fn located(spoil: &dyn Fn(&mut Op)) -> Location {
     locate(&case.graph, &fused, &guilty, &mut judge).unwrap()
 }
 
-fn names(parts: &[reluctor::compare::Part]) -> Vec<&str> {
+fn names(parts: &[reluctor_lab::compare::Part]) -> Vec<&str> {
     parts.iter().map(|part| part.part.as_str()).collect()
 }
 

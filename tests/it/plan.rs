@@ -1,15 +1,15 @@
 //! Plans: buffers that take turns, aliases, and how a plan prints.
 
-use crate::build::{Build, Case};
-use crate::check::check;
-use crate::random::Random;
-use crate::shapes::window;
 use reluctor::graph::ValueId;
 use reluctor::onnx::{AttributeValue, Bindings, Model, ModelBuilder};
 use reluctor::ops::*;
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::{BufferId, Limits, Output, Plan, plan};
 use reluctor::tensor::{Tensor, TensorType};
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::check::check;
+use reluctor_testing::random::Random;
+use reluctor_testing::shapes::window;
 use std::collections::{HashMap, HashSet};
 
 fn planned(case: &Case) -> Plan {

@@ -1,9 +1,9 @@
 //! The CPU executor's pools against plain loops.
 
 use crate::definition::{self, Image, PoolAttributes};
-use crate::random::{Numbers, Random};
-use crate::shapes::{POOL_KINDS, pools, window};
 use reluctor::ops::{Op, Pool, PoolKind};
+use reluctor_testing::random::{Numbers, Random};
+use reluctor_testing::shapes::{POOL_KINDS, pools, window};
 
 fn attributes(pool: &Pool) -> PoolAttributes {
     let window = pool.window;

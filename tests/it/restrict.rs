@@ -5,8 +5,8 @@ use reluctor::graph::{Graph, Node, ValueId};
 use reluctor::onnx::{Bindings, Model};
 use reluctor::ops::Op;
 use reluctor::passes::{Fusion, optimize};
-use reluctor::selftest::generate;
 use reluctor::tensor::{Kind, Tensor, TensorType};
+use reluctor_lab::selftest::generate;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 

@@ -6,11 +6,6 @@ mod convolutions;
 mod elementwise;
 mod others;
 
-use crate::build::{Build, Case};
-use crate::device::gpu;
-use crate::random::Numbers;
-use crate::shapes::{ConvShape, window};
-use reluctor::compare::{Comparison, Mode, Tolerance, Verdict};
 use reluctor::kernels::{KERNELS, Variant};
 use reluctor::ops::epilogue::slot;
 use reluctor::ops::resample::{Coordinates, Interpolation};
@@ -18,6 +13,11 @@ use reluctor::ops::*;
 use reluctor::plan::fault::Fault;
 use reluctor::plan::{Limits, Plan, plan};
 use reluctor::tensor::Tensor;
+use reluctor_lab::compare::{Comparison, Mode, Tolerance, Verdict};
+use reluctor_testing::build::{Build, Case};
+use reluctor_testing::device::gpu;
+use reluctor_testing::random::Numbers;
+use reluctor_testing::shapes::{ConvShape, window};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -198,7 +198,7 @@ fn conv(build: &mut Build, in_c: usize, filters: [usize; 4], op: impl Into<Op>) 
 /// What `compare` says of the second run of a plan, whose first one had other inputs.
 fn verdict(case: &Case, plan: &Plan) -> Verdict {
     let session = gpu().load(plan).unwrap_or_else(|error| panic!("{error}"));
-    let mut random = crate::random::Random::new(77);
+    let mut random = reluctor_testing::random::Random::new(77);
     let other = |(name, tensor): &(String, Tensor)| match tensor {
         Tensor::Real(reals) => (name.clone(), random.tensor(Numbers::Reals, reals.shape())),
         rest => (name.clone(), rest.clone()),

@@ -1,13 +1,14 @@
 //! Long runs: memory stays where it was, nothing is compiled again, and every run gives the same bits.
 
-use crate::device;
-use crate::random::{Numbers, Random};
 use reluctor::device::Device;
 use reluctor::gpu::{Choice, Gpu};
 use reluctor::onnx::{AttributeValue, ModelBuilder};
 use reluctor::plan::plan;
 use reluctor::tensor::{Tensor, TensorType};
-use reluctor::{Model, Options, default_model};
+use reluctor::{Model, Options};
+use reluctor_testing::device;
+use reluctor_testing::random::{Numbers, Random};
+use reluctor_testing::tree::asset;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -48,14 +49,14 @@ fn soak(model: &Model, input: &str, image: [usize; 3], batches: &[usize], runs: 
 
 #[test]
 fn a_hundred_runs_leave_nothing_behind() {
-    soak(&default_model::model().unwrap(), "image", [1, 28, 28], &[1, 3, 2], 100);
+    soak(&Model::open(asset("fashion_mnist.onnx")).unwrap(), "image", [1, 28, 28], &[1, 3, 2], 100);
 }
 
 /// `cargo test --release soak -- --ignored --test-threads 1 --nocapture`; minutes on a software adapter.
 #[test]
 #[ignore = "takes minutes, and must run alone"]
 fn soak_ten_thousand_runs_of_the_default_network() {
-    soak(&default_model::model().unwrap(), "image", [1, 28, 28], &[1, 2, 5], 10_000);
+    soak(&Model::open(asset("fashion_mnist.onnx")).unwrap(), "image", [1, 28, 28], &[1, 2, 5], 10_000);
 }
 
 /// A file of MobileNetV2 is looked for where `RELUCTOR_MOBILENET` says.

@@ -2,32 +2,29 @@
 //! `suite_cases.txt` names those that concern networks of images, and `suite_unsupported.txt` those that are refused, each
 //! with the reason: `RELUCTOR_UPDATE=1 cargo test suite` rewrites it.
 
-use crate::cases::{On, Outcome, Tally, check_list};
-use crate::device::gpu;
-use crate::scratch::Scratch;
-use reluctor::compare::{Certified, Tolerance, certified};
 use reluctor::files::write_npy;
 use reluctor::gpu::Gpu;
 use reluctor::onnx::{Bindings, Model, ModelBuilder};
 use reluctor::passes::Fusion;
 use reluctor::plan::plan;
 use reluctor::random::Random;
-use reluctor::suite::{self, Outcome as Verdict};
 use reluctor::tensor::Tensor;
-use std::path::{Path, PathBuf};
+use reluctor_lab::compare::{Certified, Tolerance, certified};
+use reluctor_lab::suite::{self, Outcome as Verdict};
+use reluctor_testing::cases::{On, Outcome, Tally, check_list};
+use reluctor_testing::device::gpu;
+use reluctor_testing::scratch::Scratch;
+use reluctor_testing::tree::onnx_suite;
+use std::path::Path;
 
 const CASES: &str = include_str!("suite_cases.txt");
 const UNSUPPORTED: &str = include_str!("suite_unsupported.txt");
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnx-suite")
-}
 
 fn tally(on: On) -> Tally {
     let (gpu, mut tally) = ((on == On::Device).then(gpu), Tally::default());
     for case in CASES.lines() {
         let (bindings, fusion) = (Bindings::default(), Fusion::all());
-        let report = suite::run(case, &folder().join(case), gpu, &bindings, &fusion, Tolerance::RoundingBound);
+        let report = suite::run(case, &onnx_suite().join(case), gpu, &bindings, &fusion, Tolerance::RoundingBound);
         tally.add(
             case,
             on,
@@ -44,11 +41,6 @@ fn tally(on: On) -> Tally {
 
 #[test]
 fn cases_of_onnx_s_suite_pass_or_are_listed_as_unsupported() {
-    if !folder().join("version").exists() {
-        println!("SKIPPED {} cases of ONNX's suite: run scripts/fetch-onnx-suite", CASES.lines().count());
-        assert!(std::env::var_os("CI").is_none(), "ONNX's suite is missing: run scripts/fetch-onnx-suite");
-        return;
-    }
     check_list("suite_unsupported.txt", UNSUPPORTED, [On::Cpu, On::Device].map(tally));
 }
 

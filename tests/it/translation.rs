@@ -2,16 +2,16 @@
 //! alone and all of them, over the graphs of ONNX's suite, the golden ones, random networks, and the networks of the tree.
 
 use crate::golden;
-use reluctor::cases::{data_sets, numbered};
 use reluctor::cpu;
 use reluctor::error::Error;
 use reluctor::graph::Graph;
 use reluctor::onnx::{Bindings, Model};
 use reluctor::passes::{Fusion, PASSES, Rewrite, optimize, optimize_up_to};
 use reluctor::random::Random;
-use reluctor::selftest::generate;
 use reluctor::tensor::{Kind, Tensor};
-use std::path::Path;
+use reluctor_lab::cases::{data_sets, numbered};
+use reluctor_lab::selftest::generate;
+use reluctor_testing::tree::{onnx_suite, root};
 
 /// How far f64 may be off, of an output's largest element or of 1, about which intermediate results lie: passes only change the order of operations that are each off by
 /// 2^-53 (1.1e-16), some thousand of them behind one another; f32 is off by 2^-24 (6e-8).
@@ -115,12 +115,7 @@ fn passes_keep_what_golden_graphs_compute() {
 
 #[test]
 fn passes_keep_what_the_graphs_of_onnx_s_suite_compute() {
-    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnx-suite");
-    if !suite.join("version").exists() {
-        println!("SKIPPED ONNX's suite: run scripts/fetch-onnx-suite");
-        assert!(std::env::var_os("CI").is_none(), "ONNX's suite is missing: run scripts/fetch-onnx-suite");
-        return;
-    }
+    let suite = onnx_suite();
     let mut found = Found::default();
     for case in include_str!("suite_cases.txt").lines() {
         let model = Model::open(suite.join(case).join("model.onnx")).unwrap();
@@ -149,9 +144,9 @@ fn passes_keep_what_random_networks_compute() {
 
 #[test]
 fn passes_keep_what_the_networks_of_the_tree_compute() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut found = Found::default();
-    for folder in ["assets", "assets/siblings"] {
+    for folder in ["crates/vision/assets", "crates/lab/assets/siblings"] {
         let files = std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "onnx")) {
             for batch in [1, 3] {

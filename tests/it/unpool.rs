@@ -1,9 +1,5 @@
 //! Indices of the maxima of pools, and the way back by them.
 
-use crate::build::Build;
-use crate::check::planned;
-use crate::device::{gpu, run};
-use crate::shapes::{pools, window};
 use reluctor::cpu;
 use reluctor::element::Element;
 use reluctor::graph::Graph;
@@ -12,6 +8,10 @@ use reluctor::ops::{Cast, MaxUnpool, Op, Pool, PoolIndices, PoolKind};
 use reluctor::passes::{Fusion, optimize};
 use reluctor::plan::plan;
 use reluctor::tensor::{Kind, Tensor, TensorType, array};
+use reluctor_testing::build::Build;
+use reluctor_testing::check::planned;
+use reluctor_testing::device::{gpu, run};
+use reluctor_testing::shapes::{pools, window};
 
 /// Where the first of the largest elements in the window at a position lies in one image, by plain loops.
 fn first_largest(image: &[f64], [h, w]: [usize; 2], pool: &Pool, [oy, ox]: [usize; 2]) -> [usize; 2] {

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn files_of_other_tools_survive() {
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnx-suite")];
-        let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion_mnist.onnx")];
+        let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/vision/assets/fashion_mnist.onnx")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten() {
                 let path = entry.unwrap().path();

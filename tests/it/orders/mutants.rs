@@ -1,10 +1,10 @@
 //! Tests of these tests: a fusion that is wrong in one way is found by the orders, by the self-test, and is traced to its rewrite.
 
 use super::{CHAINS, Chains, OF_F64, ONCE, every_stage, orders, sample};
-use reluctor::compare::first_wrong_rewrite;
 use reluctor::passes::fault::FusionFault;
 use reluctor::passes::{Fusion, optimize, optimize_up_to};
-use reluctor::selftest::{Optimizer, Subject, Tally, Witness, seeds, try_seed};
+use reluctor_lab::compare::first_wrong_rewrite;
+use reluctor_lab::selftest::{Optimizer, Subject, Tally, Witness, seeds, try_seed};
 
 /// Graphs of orders in which each wrong fusion is found.
 const GRAPHS: usize = 12;

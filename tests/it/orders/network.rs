@@ -1,9 +1,9 @@
 //! A network under construction: nodes of ONNX's own operators behind one another, with constants and inputs as they are needed.
 
-use crate::random::{Numbers, Random};
 use reluctor::graph::Graph;
 use reluctor::onnx::{AttributeValue, Bindings, Model, ModelBuilder};
 use reluctor::tensor::{Tensor, TensorType};
+use reluctor_testing::random::{Numbers, Random};
 use std::collections::HashMap;
 
 /// A tensor of the network: its name and its shape.

@@ -2,8 +2,6 @@
 
 use super::Limited;
 use super::stems::{stem, stems};
-use crate::build::Build;
-use crate::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
 use reluctor::graph::ValueId;
 use reluctor::kernels::{self, Part, Variant};
 use reluctor::ops::activation::ACTIVATIONS;
@@ -11,6 +9,8 @@ use reluctor::ops::epilogue::slot;
 use reluctor::ops::window::Window;
 use reluctor::ops::*;
 use reluctor::plan::Limits;
+use reluctor_testing::build::Build;
+use reluctor_testing::shapes::{ConvShape, POOL_KINDS, conv_shapes, pools, window};
 use std::collections::BTreeSet;
 
 /// How an epilogue ends.

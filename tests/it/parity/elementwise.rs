@@ -1,7 +1,6 @@
 //! Activations that stand alone, arithmetic of two tensors and batch normalization, each with every activation.
 
 use super::Limited;
-use crate::build::Build;
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::binary::BINARY_FUNCTIONS;
 use reluctor::ops::epilogue::Epilogue;
@@ -10,6 +9,7 @@ use reluctor::ops::window::Window;
 use reluctor::ops::{Activate, Activation, BatchNormalization, Binary, BinaryFunction, Conv, Unary, UnaryFunction};
 use reluctor::plan::Limits;
 use reluctor::tensor::Tensor;
+use reluctor_testing::build::Build;
 
 /// Pairs that broadcast: alike, channels, rows, a scalar, both sides, all of both sides, more dimensions on one side, eight dimensions.
 const PAIRS: [[&[usize]; 2]; 9] = [

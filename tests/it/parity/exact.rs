@@ -2,10 +2,10 @@
 
 use super::convolutions::{Direction, add};
 use super::moves::moved;
-use crate::build::Build;
-use crate::check::check_exact;
-use crate::shapes::{conv_shapes, pools};
 use reluctor::ops::{Activation, Binary, BinaryFunction, Epilogue, MatMul, PoolKind, Reduce, ReduceKind};
+use reluctor_testing::build::Build;
+use reluctor_testing::check::check_exact;
+use reluctor_testing::shapes::{conv_shapes, pools};
 
 fn convolutions(direction: Direction) {
     let mut build = Build::integers(1);

@@ -1,8 +1,6 @@
 //! What holds no reals on its way: comparisons, choices, places and casts. Only their casts to reals are outputs.
 
 use super::Limited;
-use crate::build::Build;
-use crate::shapes::pools;
 use reluctor::element::Element;
 use reluctor::graph::ValueId;
 use reluctor::ops::logic::LOGIC_FUNCTIONS;
@@ -11,6 +9,8 @@ use reluctor::ops::{
 };
 use reluctor::plan::Limits;
 use reluctor::tensor::{Tensor, array};
+use reluctor_testing::build::Build;
+use reluctor_testing::shapes::pools;
 
 pub fn cases() -> Vec<Limited> {
     [logic(), choices(), places(), maxima()].into_iter().map(|case| (case, Limits::default())).collect()
@@ -26,7 +26,7 @@ fn as_real(build: &mut Build, name: &str, value: ValueId) -> ValueId {
     build.node(&format!("{name} as a real"), Cast::to(Element::F32), &[Some(value)])
 }
 
-fn logic() -> crate::build::Case {
+fn logic() -> reluctor_testing::build::Case {
     let mut build = Build::integers(21);
     let mut outputs = Vec::new();
     let shapes: [[&[usize]; 2]; 4] =
@@ -46,7 +46,7 @@ fn logic() -> crate::build::Case {
     build.done(&outputs)
 }
 
-fn choices() -> crate::build::Case {
+fn choices() -> reluctor_testing::build::Case {
     let mut build = Build::new(22);
     let mut outputs = Vec::new();
     let shapes: [[&[usize]; 3]; 3] =
@@ -76,7 +76,7 @@ fn choices() -> crate::build::Case {
     build.done(&outputs)
 }
 
-fn places() -> crate::build::Case {
+fn places() -> reluctor_testing::build::Case {
     let mut build = Build::integers(23);
     let mut outputs = Vec::new();
     for (shape, axis) in [(&[2, 21, 7, 13][..], 1), (&[3, 100], 1), (&[65], 0)] {
@@ -98,7 +98,7 @@ fn places() -> crate::build::Case {
 }
 
 /// Where the maxima of pools lie, and other numbers in their places: of windows that overlap several may name one.
-fn maxima() -> crate::build::Case {
+fn maxima() -> reluctor_testing::build::Case {
     let mut build = Build::integers(24);
     let mut outputs = Vec::new();
     for (index, pool) in pools(PoolKind::Max).into_iter().enumerate() {

@@ -2,8 +2,6 @@
 
 use super::Limited;
 use super::convolutions::software;
-use crate::build::Build;
-use crate::shapes::{POOL_KINDS, pools};
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::Epilogue;
 use reluctor::ops::resample::{Coordinates, Interpolation, Length, Rounding};
@@ -14,6 +12,8 @@ use reluctor::ops::{
     Transpose,
 };
 use reluctor::plan::Limits;
+use reluctor_testing::build::Build;
+use reluctor_testing::shapes::{POOL_KINDS, pools};
 
 pub fn cases() -> Vec<Limited> {
     let builds = [all_pools(), products(), rows(), resampled(), moved(Build::new(7))];

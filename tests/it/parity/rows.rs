@@ -1,13 +1,13 @@
 //! Rows brought to mean 0 and variance 1, in each way that they and their scales may lie.
 
 use super::Limited;
-use crate::build::{Build, Case};
 use reluctor::graph::ValueId;
 use reluctor::ops::activation::ACTIVATIONS;
 use reluctor::ops::epilogue::Epilogue;
 use reluctor::ops::window::Window;
 use reluctor::ops::{Activation, ChannelAffine, Conv, Normalize};
 use reluctor::plan::Limits;
+use reluctor_testing::build::{Build, Case};
 
 /// A shape, the length of a row, how many neighbouring elements share a scale, and the scales.
 type Rows = ([usize; 4], usize, usize, usize);

@@ -2,10 +2,10 @@
 
 use super::Limited;
 use super::convolutions::{Direction, Store, add, every_activation_by_four, software};
-use crate::build::Build;
-use crate::shapes::{ConvShape, window};
 use reluctor::ops::*;
 use reluctor::plan::Limits;
+use reluctor_testing::build::Build;
+use reluctor_testing::shapes::{ConvShape, window};
 
 /// A first layer with more rows than one invocation goes down.
 pub fn stem(taps: usize, stride: usize) -> ConvShape {

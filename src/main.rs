@@ -1,7 +1,0 @@
-//! The `reluctor` command.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    reluctor::cli::main()
-}

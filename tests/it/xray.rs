@@ -1,7 +1,0 @@
-//! `reluctor xray` on networks whose answers are known by hand.
-
-mod changes;
-mod command;
-mod layers;
-mod networks;
-mod regions;
