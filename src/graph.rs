@@ -271,6 +271,9 @@ impl Graph {
                 defined[output] = true;
             }
         }
+        let constant = |value: &&Value| value.constant.as_ref().is_some_and(|tensor| tensor.tensor_type() != value.ty);
+        let other = self.values.iter().find(constant);
+        ensure(other.is_none(), || format!("{} does not hold what it is declared to", other.map_or("", |v| &v.name)))?;
         let missing = self.outputs.iter().find(|id| !defined[id.0]);
         ensure(missing.is_none(), || "an output of the network is never defined".to_string())
     }

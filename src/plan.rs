@@ -5,6 +5,7 @@ pub mod fault;
 mod joins;
 pub mod layout;
 mod lowering;
+pub mod measure;
 pub mod numbers;
 mod slots;
 
@@ -232,9 +233,32 @@ impl Computation {
 }
 
 /// Everything that a device needs to run a network.
+///
+/// Kernels run without bounds checks where the sizes in their parameters and the ranges of their bindings come from the planner.
+/// So only the planner makes such plans, and nobody can alter one:
+///
+/// ```compile_fail,E0616
+/// fn empty(plan: &mut reluctor::plan::Plan) {
+///     plan.buffers.clear();
+/// }
+/// ```
+///
+/// Any other plan is made of [`Parts`], and its kernels are compiled with bounds checks.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Device buffers: packed weights and shared slots.
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) live_bytes: u64,
+    /// Whether this crate made it, sizes and all.
+    pub(crate) is_trusted: bool,
+}
+
+/// What a plan that the planner did not make consists of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Device buffers.
     pub buffers: Vec<Buffer>,
     /// What runs, in order.
     pub steps: Vec<Step>,
@@ -242,11 +266,48 @@ pub struct Plan {
     pub inputs: Vec<Port>,
     /// What the caller gets back.
     pub outputs: Vec<Output>,
-    /// Bytes of the tensors that are needed at one time, at most: less than these and the weights no plan can hold.
-    pub live_bytes: u64,
+}
+
+impl From<Parts> for Plan {
+    /// A plan whose kernels are compiled with bounds checks, since nobody checked its sizes.
+    fn from(Parts { buffers, steps, inputs, outputs }: Parts) -> Self {
+        let live_bytes = buffers.iter().filter(|buffer| buffer.contents.is_none()).map(|buffer| buffer.bytes).sum();
+        Plan { buffers, steps, inputs, outputs, live_bytes, is_trusted: false }
+    }
+}
+
+impl From<&Plan> for Parts {
+    fn from(Plan { buffers, steps, inputs, outputs, .. }: &Plan) -> Self {
+        Parts { buffers: buffers.clone(), steps: steps.clone(), inputs: inputs.clone(), outputs: outputs.clone() }
+    }
 }
 
 impl Plan {
+    /// Device buffers: packed weights and shared slots.
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// What runs, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What the caller supplies.
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// What the caller gets back.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// Bytes of the tensors that are needed at one time, at most: less than these and the weights no plan can hold.
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
     /// Every dispatch, in order.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.steps.iter().flat_map(|step| &step.dispatches)
@@ -283,7 +344,9 @@ impl Plan {
 /// # Errors
 /// [`Error::Unsupported`] lists every node without a device form; [`Error::DeviceLimit`] names a tensor that does not fit;
 /// [`Error::Budget`] says how much memory it would take, where that is more than [`Limits::max_memory`].
+/// [`Error::Internal`] says where a graph contradicts itself: sizes are right on the device because they are right there.
 pub fn plan(graph: &Graph, limits: &Limits) -> Result<Plan> {
+    graph.validate()?;
     let mut lowering = Lowering::new(graph, limits);
     let mut unsupported = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {

@@ -220,7 +220,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] names a variant that naga or the driver rejects.
     pub fn compile(&self, plan: &Plan) -> Result<()> {
-        self.pipelines.compile_all(self, plan.dispatches())
+        self.pipelines.compile_all(self, plan)
     }
 
     /// How many pipelines were compiled on this device since it was opened: one for each variant that any plan needed.

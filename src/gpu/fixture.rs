@@ -91,6 +91,7 @@ pub(super) fn chain(kernel: &'static Kernel, len: usize) -> Plan {
             Output::Computed(c),
         ],
         live_bytes: 8 * len as u64,
+        is_trusted: false,
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) fn weighted(weights: Vec<f32>) -> Plan {
         inputs: vec![port("a", 0, len)],
         outputs: vec![Output::Computed(port("b", 1, len))],
         live_bytes: 8 * len as u64,
+        is_trusted: false,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn prepare(gpu: &Gpu, plan: &Plan, buffers: &Buffers) -> Result<Vec<P
     let mut prepare_step = |step: &Step| {
         let launches = step.dispatches.iter().zip(&mut ranges).map(|(dispatch, &(offset, size))| {
             let params = wgpu::BufferBinding { buffer: &uniforms.buffer, offset, size: size.try_into().ok() };
-            launch(gpu, step, dispatch, params, buffers)
+            launch(gpu, step, dispatch, params, buffers, plan.is_trusted)
         });
         let launches = launches.collect::<Result<_>>()?;
         Ok(Prepared { name: step.name.clone(), outputs: step.outputs.clone(), launches })
@@ -56,9 +56,10 @@ fn launch(
     dispatch: &Dispatch,
     params: wgpu::BufferBinding<'_>,
     buffers: &Buffers,
+    is_trusted: bool,
 ) -> Result<Launch> {
     valid(gpu, step, dispatch)?;
-    let pipeline = gpu.pipelines.of(gpu, dispatch)?;
+    let pipeline = gpu.pipelines.of(gpu, dispatch, is_trusted)?;
     let views = std::iter::once(&dispatch.output).chain(&dispatch.inputs);
     let views = views.map(|view| buffers.binding(gpu, view)).collect::<Result<Vec<_>>>()?;
     let entry = |(binding, buffer)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) };

@@ -6,7 +6,7 @@ use super::pipeline_cache::PipelineCache;
 use super::warm_up::warm_up;
 use crate::error::Result;
 use crate::kernels::{Memory, Variant};
-use crate::plan::{Dispatch, SCRATCH};
+use crate::plan::{Dispatch, Plan, SCRATCH};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -35,28 +35,28 @@ impl Pipelines {
         Pipelines { checked, memory, cache, compiled: Mutex::default() }
     }
 
-    /// The pipeline that a dispatch needs.
-    pub(super) fn of(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline> {
-        let key = key(dispatch);
+    /// The pipeline that a dispatch needs; without run-time checks only if its plan is trusted.
+    pub(super) fn of(&self, gpu: &Gpu, dispatch: &Dispatch, is_trusted: bool) -> Result<Pipeline> {
+        let key = key(dispatch, is_trusted);
         if let Some(pipeline) = lock(&self.compiled).get(&key) {
             return Ok(pipeline.clone());
         }
-        let pipeline = self.compile(gpu, dispatch)?;
+        let pipeline = self.compile(gpu, dispatch, is_trusted)?;
         lock(&self.compiled).insert(key, pipeline.clone());
         Ok(pipeline)
     }
 
-    /// Compiles what these dispatches need and nobody has compiled yet, on all threads, down to machine code.
-    pub(super) fn compile_all<'a>(&self, gpu: &Gpu, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<()> {
+    /// Compiles what a plan needs and nobody has compiled yet, on all threads, down to machine code.
+    pub(super) fn compile_all(&self, gpu: &Gpu, plan: &Plan) -> Result<()> {
         let mut missing: HashMap<Key, &Dispatch> = HashMap::new();
         {
             let compiled = lock(&self.compiled);
-            let wanted = dispatches.map(|dispatch| (key(dispatch), dispatch));
+            let wanted = plan.dispatches().map(|dispatch| (key(dispatch, plan.is_trusted), dispatch));
             missing.extend(wanted.filter(|(key, _)| !compiled.contains_key(key)));
         }
         let compile = |dispatch| {
             let start = Instant::now();
-            self.of(gpu, dispatch)?;
+            self.of(gpu, dispatch, plan.is_trusted)?;
             Ok((start.elapsed(), dispatch))
         };
         let mut compiled = missing.into_values().par_bridge().map(compile).collect::<Result<Vec<_>>>()?;
@@ -65,7 +65,7 @@ impl Pipelines {
         }
         // What takes long to check and translate also takes long to become machine code.
         compiled.sort_unstable_by_key(|&(took, _)| took);
-        warm_up(gpu, compiled.into_iter().map(|(_, dispatch)| dispatch).collect())
+        warm_up(gpu, compiled.into_iter().map(|(_, dispatch)| dispatch).collect(), plan.is_trusted)
     }
 
     /// How many there are.
@@ -73,10 +73,10 @@ impl Pipelines {
         lock(&self.compiled).len()
     }
 
-    fn compile(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline> {
+    fn compile(&self, gpu: &Gpu, dispatch: &Dispatch, is_trusted: bool) -> Result<Pipeline> {
         let label = dispatch.variant.to_string();
         gpu.checked(format_args!("shader '{label}'"), || {
-            let module = self.module(&gpu.device, &label, &dispatch.variant);
+            let module = self.module(&gpu.device, &label, &dispatch.variant, is_trusted);
             let bindings = bindings(&gpu.device, &label, dispatch);
             let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(&label),
@@ -99,28 +99,29 @@ impl Pipelines {
         })
     }
 
-    fn module(&self, device: &wgpu::Device, label: &str, variant: &Variant) -> wgpu::ShaderModule {
+    fn module(&self, device: &wgpu::Device, label: &str, variant: &Variant, is_trusted: bool) -> wgpu::ShaderModule {
         let source = wgpu::ShaderSource::Wgsl(variant.source_for(self.memory).into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
         // What is not listed may hold any text: an injected fault, for one.
-        let checked = self.checked || !variant.is_listed();
+        let checked = self.checked || !is_trusted || !variant.is_listed();
         if checked { device.create_shader_module(descriptor) } else { trusted(device, descriptor) }
     }
 }
 
-/// What tells pipelines apart: the variant, and the number of inputs, which decides the layout.
-type Key = (String, usize);
+/// What tells pipelines apart: the variant, the number of inputs, which decides the layout, and whether its plan is trusted.
+type Key = (String, usize, bool);
 
-fn key(dispatch: &Dispatch) -> Key {
-    (dispatch.variant.to_string(), dispatch.inputs.len())
+fn key(dispatch: &Dispatch, is_trusted: bool) -> Key {
+    (dispatch.variant.to_string(), dispatch.inputs.len(), is_trusted)
 }
 
 /// A module without run-time checks, which cost a third of the time of a tight loop on lavapipe and far more elsewhere.
 #[allow(unsafe_code)]
 fn trusted(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
-    // SAFETY: the caller saw to it that the text is linked from this crate's own files, as `KERNELS` lists them. A kernel
+    // SAFETY: the caller saw to it that the text is linked from this crate's own files, as `KERNELS` lists them, and that the plan
+    // is trusted: its fields are private, and only `plan()` and `Measure::plan` of this crate make such a one. A kernel
     // returns from invocations beyond its output, indexes its bindings within the sizes that the planner put into
-    // `Params`, and has only counted loops. `--checked` runs the same text with the checks on.
+    // `Params`, and has only counted loops. `Options::checked` runs the same text with the checks on.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
@@ -152,7 +153,7 @@ mod tests {
         gpu.compile(&plan).unwrap();
         gpu.compile(&plan).unwrap();
         let compiled = gpu.pipelines.compiled.lock().unwrap();
-        assert_eq!(compiled.keys().collect::<Vec<_>>(), [&("test_scale".to_string(), 1)]);
+        assert_eq!(compiled.keys().collect::<Vec<_>>(), [&("test_scale".to_string(), 1, false)]);
     }
 
     #[test]

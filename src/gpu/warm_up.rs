@@ -27,22 +27,22 @@ type Waiting<'a> = Mutex<Vec<&'a Dispatch>>;
 ///
 /// # Errors
 /// [`Error::Device`](crate::error::Error::Device) where this device fails; where a helper does, its part is left to the first run.
-pub(super) fn warm_up(gpu: &Gpu, mut dispatches: Vec<&Dispatch>) -> Result<()> {
+pub(super) fn warm_up(gpu: &Gpu, mut dispatches: Vec<&Dispatch>, is_trusted: bool) -> Result<()> {
     let helpers = HELPERS.min(gpu.limits().threads as usize - 1).min(dispatches.len().saturating_sub(1));
     // A helper could take the last addresses that this device needs, and drivers do not survive that.
     let Some(first) = dispatches.pop().filter(|_| helpers > 0 && !addresses_are_limited()) else { return Ok(()) };
     let queue = gpu.queue();
-    let submission = dispatch_nothing(gpu, &queue, first)?;
+    let submission = dispatch_nothing(gpu, &queue, first, is_trusted)?;
     if gpu.answers_within(&submission, PATIENCE) {
         return Ok(());
     }
     let waiting = Mutex::new(dispatches);
-    let help = || gpu.reopen().and_then(|helper| dispatch_all(&helper, &helper.queue(), &waiting));
+    let help = || gpu.reopen().and_then(|helper| dispatch_all(&helper, &helper.queue(), &waiting, is_trusted));
     thread::scope(|scope| {
         // Without a thread there is one helper less.
         let helpers: Vec<_> =
             (0..helpers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
-        let done = gpu.wait(&queue, submission).and_then(|()| dispatch_all(gpu, &queue, &waiting));
+        let done = gpu.wait(&queue, submission).and_then(|()| dispatch_all(gpu, &queue, &waiting, is_trusted));
         if done.is_err() {
             lock(&waiting).clear();
         }
@@ -53,18 +53,23 @@ pub(super) fn warm_up(gpu: &Gpu, mut dispatches: Vec<&Dispatch>) -> Result<()> {
 }
 
 /// Takes one after the other until none is left.
-fn dispatch_all(gpu: &Gpu, queue: &wgpu::Queue, waiting: &Waiting<'_>) -> Result<()> {
+fn dispatch_all(gpu: &Gpu, queue: &wgpu::Queue, waiting: &Waiting<'_>, is_trusted: bool) -> Result<()> {
     let next = || lock(waiting).pop();
     while let Some(dispatch) = next() {
-        let submission = dispatch_nothing(gpu, queue, dispatch)?;
+        let submission = dispatch_nothing(gpu, queue, dispatch, is_trusted)?;
         gpu.wait(queue, submission)?;
     }
     Ok(())
 }
 
 /// Submits the dispatch with no workgroups and with buffers of its own.
-fn dispatch_nothing(gpu: &Gpu, queue: &wgpu::Queue, dispatch: &Dispatch) -> Result<wgpu::SubmissionIndex> {
-    let pipeline = gpu.pipelines.of(gpu, dispatch)?;
+fn dispatch_nothing(
+    gpu: &Gpu,
+    queue: &wgpu::Queue,
+    dispatch: &Dispatch,
+    is_trusted: bool,
+) -> Result<wgpu::SubmissionIndex> {
+    let pipeline = gpu.pipelines.of(gpu, dispatch, is_trusted)?;
     let label = format!("{} ahead of its first run", dispatch.variant);
     let uniform = [(0, dispatch.params.len() as u64, BufferUsages::UNIFORM)];
     let storage = (1..=1 + dispatch.inputs.len() as u32).chain(dispatch.scratch.map(|_| SCRATCH));
@@ -103,7 +108,7 @@ mod tests {
     fn every_kind_of_dispatch_can_be_made_ahead_and_computes_afterwards() {
         let (gpu, plans) = (fixture::gpu(), both());
         let waiting = Mutex::new(plans.iter().flat_map(Plan::dispatches).collect());
-        dispatch_all(&gpu, &gpu.queue(), &waiting).unwrap();
+        dispatch_all(&gpu, &gpu.queue(), &waiting, true).unwrap();
         assert!(lock(&waiting).is_empty());
         assert_eq!(gpu.compiled(), 2, "{} and {}", SCALE.name, SCALE_ADD.name);
         let outputs = gpu.load(&plans[0]).unwrap().run(&[("a", &fixture::ramp(4))]).unwrap();
@@ -114,7 +119,7 @@ mod tests {
     fn what_fails_ahead_names_the_variant() {
         let (gpu, plan) = (fixture::gpu(), fixture::chain(&BROKEN, 4));
         let waiting = Mutex::new(plan.dispatches().collect());
-        let message = dispatch_all(&gpu, &gpu.queue(), &waiting).unwrap_err().to_string();
+        let message = dispatch_all(&gpu, &gpu.queue(), &waiting, true).unwrap_err().to_string();
         assert!(message.contains("test_broken"), "{message}");
     }
 }

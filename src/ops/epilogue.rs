@@ -54,7 +54,7 @@ impl Epilogue {
             return super::invalid(format!("bias has shape {bias}, not {channels} for the output channels"));
         }
         if let Some(affine) = &self.affine
-            && affine.factor.len() != channels
+            && [affine.factor.len(), affine.offset.len()] != [channels; 2]
         {
             return super::invalid(format!("{affine:?} channels, not {channels} as the output"));
         }

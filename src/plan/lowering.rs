@@ -145,7 +145,10 @@ impl<'a> Lowering<'a> {
                 (None, None) => return Err(Error::Internal(format!("nothing computes output '{}'", value.name))),
             });
         }
-        Ok((Plan { buffers: self.buffers, steps: self.steps, inputs, outputs, live_bytes: 0 }, self.joins))
+        Ok((
+            Plan { buffers: self.buffers, steps: self.steps, inputs, outputs, live_bytes: 0, is_trusted: true },
+            self.joins,
+        ))
     }
 
     /// Where a value lies first.

@@ -133,7 +133,7 @@ fn subjects(wanted: usize) -> Vec<Subject> {
             let factor = wanted.div_ceil(elements(&small).max(1)) | 1;
             let Some(graph) = alone(&case.graph, node, factor) else { continue };
             let plan = plan(&graph, &limits).unwrap_or_else(|error| panic!("{error}"));
-            let dispatches = plan.steps.last().into_iter().flat_map(|step| &step.dispatches);
+            let dispatches = plan.steps().last().into_iter().flat_map(|step| &step.dispatches);
             let mut variants: Vec<String> = dispatches.map(|dispatch| dispatch.variant.to_string()).collect();
             variants.sort();
             variants.dedup();
@@ -275,7 +275,7 @@ fn accept(least: usize, named: &str) -> (BTreeMap<String, Record>, Vec<String>) 
             let result = gpu().load(&plan).and_then(|session| session.run(&case.fed()));
             let results = result.unwrap_or_else(|error| panic!("{error}"));
             let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
-            let layers = plan.steps.iter().zip(results).map(|(step, (_, result))| {
+            let layers = plan.steps().iter().zip(results).map(|(step, (_, result))| {
                 comparison.layer(step.node, &step.computation(), result).unwrap_or_else(|error| panic!("{error}"))
             });
             let difference = layers.last().expect("a plan has a step").difference;

@@ -33,7 +33,7 @@ fn conv(kernel: [usize; 2], in_c: usize, out_c: usize) -> Case {
 }
 
 fn dispatches(plan: &Plan) -> Vec<usize> {
-    plan.steps.iter().map(|step| step.dispatches.len()).collect()
+    plan.steps().iter().map(|step| step.dispatches.len()).collect()
 }
 
 /// Mesa 22.3's software Vulkan silently ends all loops of an invocation after 65,535 iterations.
@@ -125,7 +125,7 @@ fn weights_larger_than_a_binding_are_split_over_dispatches() {
     let limits = Limits { max_storage_buffer_binding_size: 16 << 10, ..gpu().limits() };
     let plan = check_under(&conv([3, 3], 64, 33), &limits);
     assert_eq!(dispatches(&plan), [9, 10]);
-    assert!(plan.buffers.iter().all(|buffer| buffer.bytes <= 16 << 10));
+    assert!(plan.buffers().iter().all(|buffer| buffer.bytes <= 16 << 10));
 
     // Columns of 65 numbers: 3 fit 1,000 bytes.
     let limits = Limits { max_storage_buffer_binding_size: 1_000, ..gpu().limits() };

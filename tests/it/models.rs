@@ -58,7 +58,7 @@ fn real_networks_take_little_more_memory_than_weights_and_what_lives_at_one_time
         let graph = load(&path, &Fusion::all()).graph;
         for limits in [gpu().limits(), Limits::default()] {
             let plan = plan(&graph, &limits).unwrap();
-            let (peak, least) = (plan.peak_bytes() as f64, (plan.weights_bytes() + plan.live_bytes) as f64);
+            let (peak, least) = (plan.peak_bytes() as f64, (plan.weights_bytes() + plan.live_bytes()) as f64);
             assert!(peak <= 1.25 * least, "{}: {:.3} times", path.display(), peak / least);
         }
     }

@@ -209,7 +209,7 @@ fn verdict(case: &Case, plan: &Plan) -> Verdict {
     let mut comparison = Comparison::new(&case.graph, &case.fed(), Mode::EachLayer, Tolerance::RoundingBound);
     let mut worst = Verdict::Identical;
     let mut judge = |step: usize, outputs: Vec<Tensor>| {
-        let planned = &plan.steps[step];
+        let planned = &plan.steps()[step];
         let layer = comparison.layer(planned.node, &planned.computation(), outputs[0].clone())?;
         worst = worst.max(layer.difference.verdict);
         Ok(())

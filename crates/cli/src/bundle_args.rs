@@ -117,7 +117,7 @@ fn reference(file: &[u8], bindings: &Bindings, inputs: &Named) -> Result<Named> 
 
 /// The shaders that the node's step ran, as they were compiled.
 fn shaders(node: usize, bound: &Bound) -> Vec<(String, String)> {
-    let step = bound.network.plan.iter().flat_map(|plan| &plan.steps).find(|step| step.node == node);
+    let step = bound.network.plan.iter().flat_map(|plan| plan.steps()).find(|step| step.node == node);
     let variants = step.into_iter().flat_map(|step| &step.dispatches).map(|dispatch| &dispatch.variant);
     variants.map(|variant| (variant.to_string(), variant.source())).collect()
 }

@@ -71,15 +71,16 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reluctor_testing::scratch::Scratch;
 
     #[test]
     fn the_extension_says_what_is_written() {
-        let target = |path: &str| Target::of(Path::new(path)).ok();
+        let (target, file) = (|path: &str| Target::of(Path::new(path)).ok(), Scratch::with("drawn", b""));
         assert_eq!(target("a/b.PNG"), Some(Target::File("a/b.PNG".into())));
         assert_eq!(target("r.jsonl"), Some(Target::Lines("r.jsonl".into())));
         assert_eq!(target("pictures"), Some(Target::Folder("pictures".into())));
         assert_eq!(target("a.jpg"), None);
         assert_eq!(target("-"), None);
-        assert_eq!(target("LICENSE-MIT"), None);
+        assert_eq!(target(file.path()), None);
     }
 }

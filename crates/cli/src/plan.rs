@@ -65,7 +65,7 @@ impl PlanArgs {
 
 fn text(graph: &Graph, plan: &Plan, explain: bool) -> String {
     let mut text = format!("{}\n", escape(&graph.name));
-    for step in &plan.steps {
+    for step in plan.steps() {
         text += &describe(step);
         if explain {
             text += &explanation(step);
@@ -120,8 +120,8 @@ fn document(graph: &Graph, plan: &Plan) -> Value {
         "bytes": plan.bytes(),
         "peak_bytes": plan.peak_bytes(),
         "weights_bytes": plan.weights_bytes(),
-        "live_bytes": plan.live_bytes,
-        "steps": plan.steps.iter().map(step_document).collect::<Vec<_>>(),
+        "live_bytes": plan.live_bytes(),
+        "steps": plan.steps().iter().map(step_document).collect::<Vec<_>>(),
         "notes": graph.notes,
         "readings": graph.readings,
     })

@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     println!("on {}: {}", gpu.report().name, outputs[0].1.tensor_type());
 
     let mut comparison = Comparison::new(&graph, &inputs, Mode::EachLayer, Tolerance::RoundingBound);
-    let layer = comparison.layer(0, &plan.steps[0].computation(), outputs[0].1.clone())?;
+    let layer = comparison.layer(0, &plan.steps()[0].computation(), outputs[0].1.clone())?;
     let difference = layer.difference;
     println!(
         "{:?}: off by {:.1e} at most, {:.3} of what rounding explains",

@@ -189,7 +189,7 @@ fn measure(
     for name in candidates {
         let limits = Limits { conv_kernel: Some(name.as_str().into()), ..limits.clone() };
         let judged = |plan: Plan| {
-            let computation = plan.steps.first().map(Step::computation).unwrap_or_default();
+            let computation = plan.steps().first().map(Step::computation).unwrap_or_default();
             judge(gpu.load(&plan)?, &computation, graph, &inputs)
         };
         match plan(graph, &limits).and_then(judged) {

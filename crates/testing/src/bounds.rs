@@ -16,7 +16,7 @@ pub struct Certified {
 
 /// Walks the graph in f64 with errors of zero at its inputs, which are exact; sums are formed as the plan says, else plainly.
 pub fn certified(graph: &Graph, plan: Option<&Plan>, inputs: &[(&str, &Tensor)]) -> Vec<Certified> {
-    let steps = plan.map_or(&[][..], |plan| &plan.steps);
+    let steps = plan.map_or(&[][..], |plan| plan.steps());
     let summations: HashMap<usize, Summation> = steps.iter().map(|step| (step.node, step.summation)).collect();
     let mut known: HashMap<ValueId, (Tensor<f64>, ArrayD<f64>)> = HashMap::new();
     for (index, value) in graph.values.iter().enumerate() {

@@ -42,7 +42,7 @@ fn the_fastest_candidate_is_kept_and_planned_with() {
     assert!(fastest.ms > 0.0 && fastest.rule_ms.unwrap() >= fastest.ms, "{fastest:?}");
     assert!(table.quarantined.is_empty());
     let planned = plan(&graph(), &gpu().clone().tuned(table.choices()).limits()).unwrap();
-    let because = planned.steps[0].chosen_because.clone().unwrap();
+    let because = planned.steps()[0].chosen_because.clone().unwrap();
     assert_eq!(because, format!("{} was the fastest when it was measured", fastest.candidate));
 }
 
@@ -60,7 +60,7 @@ fn a_wrong_candidate_is_quarantined_however_fast_it_is() {
         let [wrong] = &table.quarantined[problem][..] else { panic!("{:?}", table.quarantined) };
         assert!(wrong.candidate == *planted && wrong.reason.contains("computes another function"), "{wrong:?}");
         let limits = gpu().clone().tuned(table.choices()).limits();
-        let because = plan(&graph(), &limits).unwrap().steps[0].chosen_because.clone().unwrap();
+        let because = plan(&graph(), &limits).unwrap().steps()[0].chosen_because.clone().unwrap();
         assert!(!because.starts_with(planted.as_str()), "{because}");
     }
 }

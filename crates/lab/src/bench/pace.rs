@@ -1,10 +1,9 @@
 //! What times of different days are counted in.
 
-use super::roofs::{PRODUCT, PRODUCT_FLOPS, Roofs, lanes, product, session};
+use super::roofs::{PRODUCT, PRODUCT_FLOPS, Roofs, lanes, product};
 use reluctor::error::Result;
 use reluctor::gpu::{Gpu, Session};
-use reluctor::kernels::WORKGROUP;
-use reluctor::kernels::measures::{FLOPS_A_ROUND, MULTIPLY_ADD, MultiplyAddParams};
+use reluctor::plan::measure::Measure;
 
 /// Multiply-adds and nothing else, for about as long as a subject takes, so that what the machine does beside meets both
 /// alike: what a subject's time is counted in where runs of different days are compared.
@@ -31,11 +30,11 @@ impl Pace {
             return Ok(Pace { work: PaceWork::Processor(times), flops: PRODUCT_FLOPS * times as u64 });
         };
         let groups = lanes(gpu);
-        let a_round = u64::from(groups) * u64::from(WORKGROUP) * FLOPS_A_ROUND;
+        let a_round = Measure::MultiplyAdd { groups, rounds: 1 }.flops();
         let rounds = (flops / a_round as f64).round().clamp(1.0, 50_000.0) as u32;
-        let params = MultiplyAddParams { rounds, factor: 0.999, addend: 0.5 };
-        let session = session(gpu, &MULTIPLY_ADD, bytemuck::bytes_of(&params), [groups, 1, 1], 16, 1)?;
-        Ok(Pace { work: PaceWork::Adapter(Box::new(session)), flops: a_round * u64::from(rounds) })
+        let measure = Measure::MultiplyAdd { groups, rounds };
+        let session = gpu.load(&measure.plan(1, &gpu.limits()))?;
+        Ok(Pace { work: PaceWork::Adapter(Box::new(session)), flops: measure.flops() })
     }
 
     /// Billions of flops that a run of it takes.

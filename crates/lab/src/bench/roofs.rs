@@ -4,15 +4,10 @@
 
 use super::{Statistics, since};
 use ndarray::ArrayViewMut2;
-use reluctor::bound::Summation;
 use reluctor::error::Result;
 use reluctor::gpu::{Gpu, Session};
-use reluctor::kernels::measures::{
-    COPY, CopyParams, FLOPS_A_ROUND, LAUNCH, LaunchParams, MULTIPLY_ADD, MultiplyAddParams,
-};
-use reluctor::kernels::{Kernel, Variant, WORKGROUP};
 use reluctor::linalg::{Threads, matmul, matrix};
-use reluctor::plan::{Buffer, BufferId, Dispatch, Plan, Step, View};
+use reluctor::plan::measure::Measure;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -175,12 +170,11 @@ fn multiply_add_peak(gpu: &Gpu) -> Result<f64> {
     let (groups, max_loop_iterations) = (lanes(gpu), gpu.limits().max_loop_iterations);
     let mut rounds = 16;
     loop {
-        let params = MultiplyAddParams { rounds, factor: 0.999, addend: 0.5 };
-        let session = session(gpu, &MULTIPLY_ADD, bytemuck::bytes_of(&params), [groups, 1, 1], 16, 1)?;
+        let measure = Measure::MultiplyAdd { groups, rounds };
+        let session = gpu.load(&measure.plan(1, &gpu.limits()))?;
         let ms = least_device_ms(&session)?;
         if ms >= LONG || 2 * rounds > max_loop_iterations / 2 {
-            let flops = u64::from(groups) * u64::from(WORKGROUP) * u64::from(rounds) * FLOPS_A_ROUND;
-            return Ok(flops as f64 / ms / 1e6);
+            return Ok(measure.flops() as f64 / ms / 1e6);
         }
         rounds *= 2;
     }
@@ -188,12 +182,8 @@ fn multiply_add_peak(gpu: &Gpu) -> Result<f64> {
 
 /// Billions of bytes a second, without what launching costs.
 fn copy_bandwidth(gpu: &Gpu, bytes: usize, launch_us: f64) -> Result<f64> {
-    let count = (bytes / 16) as u32;
-    let groups = count / WORKGROUP;
-    let most = gpu.limits().max_compute_workgroups_per_dimension;
-    let grid = [groups.min(most), groups.div_ceil(most), 1];
     let times = MOVED.div_ceil(bytes);
-    let session = session(gpu, &COPY, bytemuck::bytes_of(&CopyParams { count }), grid, bytes as u64, times)?;
+    let session = gpu.load(&Measure::Copy { bytes }.plan(times, &gpu.limits()))?;
     let ms = least_device_ms(&session)?;
     let launching = (times as f64 * launch_us * 1e-3).min(0.5 * ms);
     Ok(2.0 * (bytes * times) as f64 / (ms - launching) / 1e6)
@@ -202,8 +192,7 @@ fn copy_bandwidth(gpu: &Gpu, bytes: usize, launch_us: f64) -> Result<f64> {
 /// By the wall clock: what a thousand dispatches take longer than one, a submission's own cost left out.
 fn launch_cost(gpu: &Gpu) -> Result<f64> {
     const MANY: usize = 1001;
-    let params = LaunchParams { value: 1.0 };
-    let load = |steps| session(gpu, &LAUNCH, bytemuck::bytes_of(&params), [1, 1, 1], 16, steps);
+    let load = |times| gpu.load(&Measure::Launch.plan(times, &gpu.limits()));
     let median_ms = |session: &Session| {
         let mut times = Vec::new();
         for _ in 0..=RUNS {
@@ -232,42 +221,6 @@ fn least_device_ms(session: &Session) -> Result<f64> {
         least = least.min(ms);
     }
     Ok(least)
-}
-
-/// Dispatches of a kernel without inputs or outputs of the caller's, one a step.
-pub(super) fn session(
-    gpu: &Gpu,
-    kernel: &'static Kernel,
-    params: &[u8],
-    groups: [u32; 3],
-    bytes: u64,
-    steps: usize,
-) -> Result<Session> {
-    let buffer = |label: &str| Buffer { label: label.to_string(), bytes, contents: None };
-    let view = |buffer| View { buffer: BufferId(buffer), offset: 0, bytes };
-    let reads = if std::ptr::eq(kernel, &COPY) { vec![view(1)] } else { Vec::new() };
-    let variant = Variant { kernel, parts: Vec::new() };
-    let dispatch = Dispatch { variant, groups, params: params.to_vec(), output: view(0), inputs: reads, scratch: None };
-    let step = |node: usize| Step {
-        node,
-        name: kernel.name.to_string(),
-        op: "measure",
-        fused: Vec::new(),
-        not_fused_because: Vec::new(),
-        chosen_because: None,
-        summation: Summation::Plain,
-        dispatches: vec![dispatch.clone()],
-        outputs: Vec::new(),
-        flops: 0,
-        bytes: 0,
-    };
-    gpu.load(&Plan {
-        buffers: vec![buffer("output"), buffer("input")],
-        steps: (0..steps).map(step).collect(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        live_bytes: 0,
-    })
 }
 
 #[cfg(test)]

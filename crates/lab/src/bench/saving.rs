@@ -40,7 +40,7 @@ pub struct Traced<'a> {
 impl Traced<'_> {
     fn sum(&self, nodes: &[usize]) -> Sum {
         let of = |step: &&Step| nodes.contains(&step.node);
-        let steps = || self.plan.steps.iter().enumerate().filter(|(_, step)| of(step));
+        let steps = || self.plan.steps().iter().enumerate().filter(|(_, step)| of(step));
         let ms = |trace: &Trace| steps().filter_map(|(index, _)| trace.steps.get(index)).map(|step| step.ms).sum();
         Sum {
             bytes: steps().map(|(_, step)| step.bytes as i64).sum(),
@@ -75,5 +75,5 @@ pub fn savings(fused: &Traced<'_>, unfused: &Traced<'_>, roofs: &Roofs) -> Vec<S
             measured_ms: apart.ms - whole.ms,
         })
     };
-    fused.plan.steps.iter().filter_map(saving).collect()
+    fused.plan.steps().iter().filter_map(saving).collect()
 }

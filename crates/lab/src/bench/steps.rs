@@ -108,7 +108,7 @@ pub fn whole(name: &str, plan: &Plan, traces: &[Trace], wall: &Statistics, roofs
         Statistics::of(&traces.iter().map(Trace::busy_ms).collect::<Vec<_>>())
     };
     let kernels: Vec<String> = plan.dispatches().map(|dispatch| dispatch.variant.to_string()).collect();
-    let shape = plan.steps.last().and_then(|step| step.outputs.first()).map(|port| port.ty.shape.clone());
+    let shape = plan.steps().last().and_then(|step| step.outputs.first()).map(|port| port.ty.shape.clone());
     let work = Work { flops: plan.flops(), bytes: plan.bytes(), dispatches: kernels.len() };
     work.row(name, "network", kernels.join(" "), shape.unwrap_or_default(), ms, roofs)
 }
@@ -151,17 +151,17 @@ pub fn rows(plan: &Plan, traces: &[Trace], roofs: &Roofs, checked: bool) -> Vec<
     let times = |index: usize| -> Vec<f64> {
         traces.iter().filter_map(|trace| trace.steps.get(index)).map(|step| step.ms).collect()
     };
-    let timed: Vec<Statistics> = (0..plan.steps.len()).map(|index| Statistics::of(&times(index))).collect();
-    let launched = |index: &usize| !plan.steps[*index].dispatches.is_empty();
-    let all: f64 = (0..plan.steps.len()).filter(launched).map(|index| timed[index].median).sum();
+    let timed: Vec<Statistics> = (0..plan.steps().len()).map(|index| Statistics::of(&times(index))).collect();
+    let launched = |index: &usize| !plan.steps()[*index].dispatches.is_empty();
+    let all: f64 = (0..plan.steps().len()).filter(launched).map(|index| timed[index].median).sum();
     let row = |index: usize| {
-        let (step, ms) = (&plan.steps[index], timed[index].clone());
+        let (step, ms) = (&plan.steps()[index], timed[index].clone());
         let shape = step.outputs.first().map(|port| port.ty.shape.clone()).unwrap_or_default();
         let share = if all > 0.0 { ms.median / all } else { 0.0 };
         let work = Work { flops: step.flops, bytes: step.bytes, dispatches: step.dispatches.len() };
         StepRow { share, checked, ..work.row(&step.name, step.op, step.kernels(), shape, ms, roofs) }
     };
-    (0..plan.steps.len()).filter(launched).map(row).collect()
+    (0..plan.steps().len()).filter(launched).map(row).collect()
 }
 
 /// Bytes of the tensors that are needed while each step runs: those that it or a later one reads, and the outputs from when
@@ -169,7 +169,7 @@ pub fn rows(plan: &Plan, traces: &[Trace], roofs: &Roofs, checked: bool) -> Vec<
 pub fn bytes_in_use(graph: &Graph, plan: &Plan) -> Vec<u64> {
     let mut place: Vec<ValueId> = (0..graph.values.len()).map(ValueId).collect();
     let mut lives: HashMap<ValueId, [usize; 2]> = graph.inputs.iter().map(|&id| (id, [0, 0])).collect();
-    for (index, step) in plan.steps.iter().enumerate() {
+    for (index, step) in plan.steps().iter().enumerate() {
         let node = &graph.nodes[step.node];
         for id in graph.open_inputs(node) {
             lives.entry(place[id.0]).or_insert([index; 2])[1] = index;
@@ -183,12 +183,12 @@ pub fn bytes_in_use(graph: &Graph, plan: &Plan) -> Vec<u64> {
     }
     for id in &graph.outputs {
         if let Some(life) = lives.get_mut(&place[id.0]) {
-            life[1] = plan.steps.len();
+            life[1] = plan.steps().len();
         }
     }
     let bytes = |id: &ValueId| 4 * graph.value(*id).ty.shape.iter().product::<usize>() as u64;
     let in_use = |step: usize| lives.iter().filter(move |(_, [first, last])| (*first..=*last).contains(&step));
-    (0..plan.steps.len()).map(|step| in_use(step).map(|(id, _)| bytes(id)).sum()).collect()
+    (0..plan.steps().len()).map(|step| in_use(step).map(|(id, _)| bytes(id)).sum()).collect()
 }
 
 #[cfg(test)]

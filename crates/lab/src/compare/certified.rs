@@ -27,7 +27,7 @@ pub struct Certified {
 /// # Errors
 /// Those of the operators.
 pub fn certified(graph: &Graph, plan: Option<&Plan>, inputs: &[(&str, &Tensor)]) -> Result<Vec<Option<Certified>>> {
-    let steps = plan.map_or(&[][..], |plan| &plan.steps);
+    let steps = plan.map_or(&[][..], |plan| plan.steps());
     let summations: HashMap<usize, Summation> = steps.iter().map(|step| (step.node, step.summation)).collect();
     let mut known: HashMap<ValueId, Wide<'static>> = HashMap::new();
     for &id in &graph.inputs {

@@ -247,7 +247,7 @@ impl<'n> Case<'n> {
 
     /// Transformed tiles hold no whole numbers, whatever the network computes with.
     fn tolerance_of(&self, plan: &Plan) -> Tolerance {
-        let is_plain = plan.steps.iter().all(|step| step.summation == Summation::Plain);
+        let is_plain = plan.steps().iter().all(|step| step.summation == Summation::Plain);
         if is_plain { self.tolerance } else { Tolerance::RoundingBound }
     }
 
@@ -336,11 +336,11 @@ type Run<'a> = dyn FnMut(&mut Show<'_>) -> Result<Named> + 'a;
 /// Runs on buffers full of NaN, step by step.
 fn stepwise(session: &Session, plan: &Plan, given: &[(&str, &Tensor)], show: &mut Show<'_>) -> Result<Named> {
     let is_output =
-        |name: &str| plan.outputs.iter().any(|output| matches!(output, Output::Computed(port) if port.name == name));
+        |name: &str| plan.outputs().iter().any(|output| matches!(output, Output::Computed(port) if port.name == name));
     let mut results = Vec::new();
     session.poison()?;
     session.run_stepwise(given, &mut |index, outputs| {
-        let step = &plan.steps[index];
+        let step = &plan.steps()[index];
         show(step.node, &step.computation(), &outputs)?;
         let named = step.outputs.iter().map(|port| port.name.clone()).zip(outputs);
         results.extend(named.filter(|(name, _)| is_output(name)));
