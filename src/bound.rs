@@ -108,7 +108,7 @@
 //! to twice a bound off, and would be reported. And an implementation may reassociate: sums are covered in any order, other
 //! expressions are written so that their terms are of one sign or of one size.
 //!
-//! NaN and infinities have no bound: see [`crate::special_values`] for what holds of them.
+//! NaN and infinities have no bound: `special_values` of the package `reluctor-lab` says what holds of them.
 
 /// How sums of products were formed, where that decides how far rounding may take them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
